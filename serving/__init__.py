@@ -1,0 +1,1 @@
+"""serving: does something about it. Commands, the store, the HTTP service."""

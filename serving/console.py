@@ -1,0 +1,55 @@
+"""What a person sees while a command works: data on stdout, messages on stderr.
+
+Long work reports through a `Say`: a function that takes one line. Below serving it is a plain
+argument with a silent default, so that features and ml print nothing of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+__all__ = ["say", "step", "table", "to_json"]
+
+
+def say(line: str) -> None:
+    """Print one line of progress on stderr."""
+    click.echo(line, err=True)
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Announce a step at once, and its time when it is done: ``ingest … 2.1 s``.
+
+    On a terminal the line is completed in place; elsewhere one line is printed at the end.
+    """
+    live = sys.stderr.isatty()
+    if live:
+        click.echo(f"{title} …", err=True, nl=False)
+    started = time.monotonic()
+    yield
+    seconds = time.monotonic() - started
+    click.echo(f"{'' if live else title + ' …'} {seconds:.1f} s", err=True)
+
+
+def to_json(data: Any) -> None:
+    """Print data as JSON on stdout; instants as ISO 8601."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+    """Print rows as a table on stdout; plain text where the terminal has no colours."""
+    from rich.console import Console
+    from rich.table import Table
+
+    view = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        view.add_row(*("" if cell is None else str(cell) for cell in row))
+    console = Console(highlight=False)
+    console.print(view if console.is_terminal else view, soft_wrap=not console.is_terminal)
