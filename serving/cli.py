@@ -20,10 +20,10 @@ from features.errors import ForemendError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("serving.commands.data:init", "Make a workspace: a folder with a commented foremend.toml."),
-    "fleet": ("serving.commands.data:fleet", "Make a demo fleet with known truth, as a workspace."),
+    "fleet": ("serving.commands.demo:fleet", "Make a demo fleet with known truth, as a workspace."),
     "ingest": ("serving.commands.data:ingest", "Read the sources into the canonical tables."),
-    "validate": ("serving.commands.data:validate", "Check every rule; say what is ready and what is not."),
-    "labels": ("serving.commands.data:labels", "Show which records count as failures."),
+    "validate": ("serving.commands.quality:validate", "Check every rule; say what is ready and what is not."),
+    "labels": ("serving.commands.quality:labels", "Show which records count as failures."),
     "features": ("serving.commands.features:features", "Build point-in-time features to Parquet."),
     "train": ("serving.commands.risk:train", "Train a model and register it in MLflow."),
     "score": ("serving.commands.risk:score", "Score tonight's assets and propose preventive tickets."),
