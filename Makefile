@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 PART ?=
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 # Real data for tests, proofs and examples, where they are present; their tests skip with a reason elsewhere.
 export FOREMEND_DATA ?= $(realpath ../shared/data)
 # Small matrices on few cores: one pool of threads is faster than many.
@@ -42,9 +43,9 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/foremend bench features
 
-lock: $(READY)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/run.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.lock
+lock:
+	$(LOCK) pyproject.toml -o requirements/run.lock
+	$(LOCK) --group dev pyproject.toml -o requirements/dev.lock
 
 clean:
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache
