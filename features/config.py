@@ -238,7 +238,7 @@ class Config:
                 "no failure rule is declared",
                 where="foremend.toml [[failures]]",
                 expected="at least one entry with `version` and `query`",
-                todo="Say which records are failures, e.g. query = \"SELECT asset_id, performed_at AS event_time, "
+                todo='Say which records are failures, e.g. query = "SELECT asset_id, performed_at AS event_time, '
                 "component AS failure_mode FROM services WHERE reason = 'corrective'\"",
             )
         return max(self.failures, key=lambda rule: rule.version)
@@ -256,7 +256,9 @@ def load(path: Path) -> Config:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
-            "no such file", where=str(path), todo="Make a workspace with `foremend init DIR`, or name one with --workspace"
+            "no such file",
+            where=str(path),
+            todo="Make a workspace with `foremend init DIR`, or name one with --workspace",
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8 ({error.reason} at byte {error.start})", where=str(path)) from error
@@ -308,10 +310,14 @@ def _check_references(config: Config, where: str) -> None:
         _known(rule.table, TABLES, f"{where} [[rules]] {rule.code}: table")
     versions = [rule.version for rule in config.failures]
     if len(set(versions)) != len(versions):
-        raise ConfigError(f"versions {versions} repeat", where=f"{where} [[failures]]", expected="one entry per version")
+        raise ConfigError(
+            f"versions {versions} repeat", where=f"{where} [[failures]]", expected="one entry per version"
+        )
     if config.time.now is not None and config.time.now.tzinfo is None:
         raise ConfigError(
-            f"now = {config.time.now} has no zone", where=f"{where} [time]", expected="an instant such as 2024-06-30T16:00:00Z"
+            f"now = {config.time.now} has no zone",
+            where=f"{where} [time]",
+            expected="an instant such as 2024-06-30T16:00:00Z",
         )
 
 
@@ -341,7 +347,9 @@ def _translate(error: ValidationError, kind: Any, prefix: tuple[str, ...], where
     if first["type"] in {"missing", "missing_argument"}:
         given = sorted(name for name in first["input"] if name != "above") if isinstance(first["input"], dict) else []
         return ConfigError(
-            f"the key '{path[-1]}' is missing{more}", where=place, todo=f"Write it beside {', '.join(given) or 'the others'}"
+            f"the key '{path[-1]}' is missing{more}",
+            where=place,
+            todo=f"Write it beside {', '.join(given) or 'the others'}",
         )
     return ConfigError(f"{path[-1]} = {first['input']!r}: {first['msg'].lower()}{more}", where=place)
 
@@ -357,4 +365,13 @@ def _keys_at(kind: Any, loc: tuple[int | str, ...]) -> list[str]:
 
 _UNKNOWN_KEY = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
 
-_SECTIONS: tuple[type[Any], ...] = (WorkspaceSection, Time, Channel, Connection, Source, FailureRule, Rule, FeatureGroup)
+_SECTIONS: tuple[type[Any], ...] = (
+    WorkspaceSection,
+    Time,
+    Channel,
+    Connection,
+    Source,
+    FailureRule,
+    Rule,
+    FeatureGroup,
+)

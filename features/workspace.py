@@ -122,7 +122,9 @@ class Workspace:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise Fault(f"cannot be read: {error}", where=str(path), todo="Restore it from a backup, or ingest again") from error
+            raise Fault(
+                f"cannot be read: {error}", where=str(path), todo="Restore it from a backup, or ingest again"
+            ) from error
 
     def pin(self, versions: Mapping[str, int] | None = None) -> Snapshot:
         """Fix a version of every table (default: the newest) for reading.
@@ -213,7 +215,7 @@ class Snapshot:
         """
         delta = self.tables.get(name)
         filters = [("month", "in", list(months))] if months is not None else None
-        files = delta.file_uris(partition_filters=filters) if delta else []  # type: ignore[arg-type]
+        files = delta.file_uris(partition_filters=filters) if delta else []
         if not files:
             return f"SELECT {_empty(TABLES[name], self.columns(name))} WHERE false"
         paths = ", ".join(quote(path.removeprefix("file://")) for path in files)

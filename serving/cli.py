@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="foremend", message="foremend %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, workspace: Path) -> None:
-    """Foresight for after-sales field service.
+    r"""Foresight for after-sales field service.
 
     \b
     Try it on a made-up fleet:      foremend demo
@@ -100,14 +100,15 @@ def run(args: list[str]) -> int:
     except ForemendError as error:
         return _fail(str(error), error, error.exit_code)
     except Exception as error:
-        if disk_full(error):
-            return _fail(
-                "The disk is full. Nothing was left half-written. Free some space, then run the command again.", error, 1
-            )
-        return _fail(
-            f"A fault of foremend's own: {type(error).__name__}: {error}. Set FOREMEND_TRACE=1 for the trace and report it.",
-            error, 1,
-        )  # fmt: skip
+        return _fail(_DISK_FULL if disk_full(error) else _own_fault(error), error, 1)
+
+
+_DISK_FULL = "The disk is full. Nothing was left half-written. Free some space, then run the command again."
+
+
+def _own_fault(error: Exception) -> str:
+    kind = type(error).__name__
+    return f"A fault of foremend's own: {kind}: {error}. Set FOREMEND_TRACE=1 for the trace and report it."
 
 
 def disk_full(error: BaseException) -> bool:

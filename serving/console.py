@@ -44,7 +44,7 @@ def to_json(data: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Print rows as a table on stdout; plain text where the terminal has no colours."""
+    """Print rows as a table on stdout, cut to the width of a terminal and never elsewhere."""
     from rich.console import Console
     from rich.table import Table
 
@@ -52,4 +52,4 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
     for row in rows:
         view.add_row(*("" if cell is None else str(cell) for cell in row))
     console = Console(highlight=False)
-    console.print(view if console.is_terminal else view, soft_wrap=not console.is_terminal)
+    console.print(view, soft_wrap=not console.is_terminal)

@@ -1,0 +1,96 @@
+"""The rules of the house, checked: imports, licences, lock files, documents."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from serving.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_import_contracts_hold() -> None:
+    out = _run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+    kept = re.search(r"Contracts: (\d+) kept, 0 broken", out)
+    assert kept
+    assert int(kept.group(1)) == 3
+
+
+def test_no_runtime_dependency_is_gpl_or_agpl() -> None:
+    out = _run(sys.executable, "scripts/licences.py")
+    assert int(re.search(r"(\d+) runtime packages, 0 refused", out).group(1)) > 80  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("expression", "wrong"),
+    [
+        ("MIT", False), ("LGPL-3.0-only", False), ("GPL-3.0-only", True), ("AGPL-3.0-or-later", True),
+        ("MIT OR GPL-2.0-only", False), ("MIT AND GPL-2.0-only", True), ("(MIT OR Apache-2.0) AND BSD-3-Clause", False),
+    ],
+)  # fmt: skip
+def test_the_licence_check_reads_spdx_expressions(expression: str, wrong: bool) -> None:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        import licences
+    finally:
+        sys.path.pop(0)
+    assert licences.refused(expression) is wrong
+
+
+@pytest.mark.parametrize("name", ["run", "dev", "uv"])
+def test_the_locks_pin_by_hash_and_name_no_host(name: str) -> None:
+    text = (ROOT / "requirements" / f"{name}.lock").read_text()
+    pins = re.findall(r"^[A-Za-z0-9._-]+==", text, flags=re.MULTILINE)
+    assert pins
+    assert text.count("--hash=sha256:") >= len(pins)
+    assert "://" not in text
+
+
+def test_the_runtime_lock_holds_every_dependency_that_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[\[<>=]", line)[0] for line in project["dependencies"]}
+    pinned = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements" / "run.lock").read_text(), flags=re.MULTILINE))
+    assert names <= pinned, names - pinned
+
+
+def test_the_readme_names_the_two_commands_and_every_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert "make demo" in readme
+    assert "make test" in readme
+    guide = readme + (ROOT / "docs" / "commands.md").read_text()
+    assert [name for name in COMMANDS if f"foremend {name}" not in guide] == []
+
+
+def test_every_relative_link_of_the_documents_leads_somewhere() -> None:
+    broken, links = [], 0
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
+            links += 1
+            if not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)} -> {target}")
+    assert broken == []
+    assert links > 10
+
+
+def test_no_pickle_is_imported_anywhere() -> None:
+    guilty = [
+        str(path)
+        for package in ("features", "ml", "serving")
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(
+            r"^\s*(import|from) (pickle|cloudpickle|joblib|dill|marshal|shelve)\b", path.read_text(), re.MULTILINE
+        )
+    ]
+    assert guilty == []

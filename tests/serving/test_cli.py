@@ -1,0 +1,89 @@
+"""The command line starts at once, teaches, and fails in one line."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from features.errors import ConfigError, Fault, nearest
+from serving.cli import COMMANDS, cli, disk_full, run
+
+HEAVY = {"pandas", "numpy", "duckdb", "mlflow", "sqlalchemy", "fastapi", "rich", "deltalake", "pyarrow", "sklearn",
+         "lightgbm", "prophet", "pydantic", "altair"}  # fmt: skip
+
+
+def test_a_fresh_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from serving.cli import run; "
+        "code = run(['--help']); print('MODULES', *sorted({m.partition('.')[0] for m in sys.modules})); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.rpartition("MODULES ")[2].split())
+    assert "click" in modules
+    assert modules.isdisjoint(HEAVY), modules & HEAVY
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {name} " in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_opens_with_its_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: foremend {name}")
+    assert len(text.splitlines()) > 5
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ingst"]) == 2
+    assert "Did you mean 'ingest'?" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_workspace_is_the_users_error(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(tmp_path), "ingest"]) == 2
+    error = capsys.readouterr().err
+    assert "foremend.toml: no such file." in error
+    assert "foremend init" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ConfigError("that", where="here", expected="this", todo="Do it"), 2, "here: that. Expected this. Do it."),
+        (Fault("the server is down"), 1, "the server is down."),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "The disk is full."),
+        (RuntimeError("surprise"), 1, "A fault of foremend's own: RuntimeError: surprise."),
+        (KeyboardInterrupt(), 130, "nothing was left half-written"),
+    ],
+)  # fmt: skip
+def test_every_failure_is_one_line_and_the_right_exit_code(
+    error: BaseException, code: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "invoke", fails)
+    assert run(["init", "somewhere"]) == code
+    text = capsys.readouterr().err
+    assert words in text
+    assert "Traceback" not in text
+
+
+def test_a_full_disk_is_known_behind_other_errors() -> None:
+    outer = RuntimeError("commit failed")
+    outer.__cause__ = OSError(errno.ENOSPC, "x")
+    assert disk_full(outer)
+    assert disk_full(RuntimeError("IO Error: No space left on device (os error 28)"))
+    assert not disk_full(RuntimeError("other"))
+
+
+def test_nearest_suggests_or_lists() -> None:
+    assert nearest("delya", ["delay", "zone"]) == "Did you mean 'delay'?"
+    assert nearest("x", ["b", "a"]) == "Known: a, b"
