@@ -39,6 +39,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/licences.py
 	$(BIN)/python scripts/data_dictionary.py --check
+	$(BIN)/python scripts/commands_page.py --check
 
 bench: $(READY)
 	$(BIN)/foremend bench features
