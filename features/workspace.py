@@ -246,12 +246,13 @@ def duck(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "TimeZone": "UTC",
         "preserve_insertion_order": "false",
     }
     if spill is not None:
         settings["temp_directory"] = str(spill)
-    return duckdb.connect(config=settings)
+    con = duckdb.connect(config=settings)
+    con.execute("SET TimeZone = 'UTC'")  # not in `config`: the linked-in zone data are loaded only after it is read
+    return con
 
 
 def quote(text: str) -> str:
