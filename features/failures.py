@@ -1,0 +1,198 @@
+"""Past failures: what the workspace's versioned rule says failed, when, and when it was known.
+
+The rule is a query of ``[[failures]]`` over the current canonical tables. What it returns is
+completed here, once, for everybody:
+
+* ``failure_mode`` is ``any`` where the rule names none;
+* ``known_at`` is the record's own, and never before the failure. A rule that returns no
+  ``known_at`` gets the one of the rows that it reads; where that cannot be told (a join, a
+  grouping) the failure counts as known when it happened, and ``validate`` says so;
+* rows without an asset or a time are counted and left out: they cannot teach anything;
+* repeats are folded: within `repeat_days` after a failure, further ones of the same asset and
+  mode are that failure. The days run from the failure that was kept, not from its last repeat,
+  so that a chain of repeats does not become one endless failure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.config import FailureRule
+from features.errors import ConfigError
+from features.workspace import Snapshot
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+__all__ = ["COLUMNS", "Failures", "attach", "failures", "read_failures"]
+
+COLUMNS: tuple[str, ...] = ("failure_id", "asset_id", "failure_mode", "event_time", "known_at")
+
+ANY = "any"
+"""The mode of failures whose rule names none."""
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The failures of one rule on one snapshot.
+
+    Attributes
+    ----------
+    frame
+        One row per failure, ordered by time then asset: :data:`COLUMNS`; text, and instants in UTC.
+    rule
+        The rule that found them.
+    fingerprint
+        Hash of the rows: equal where, and only where, the failures are the same.
+    folded
+        Rows that repeat an earlier failure.
+    incomplete
+        Rows without an asset or a time, left out.
+    knows_when
+        The rule's own ``known_at`` (``rule``), the rows' (``rows``), or none (``event``).
+    """
+
+    frame: pd.DataFrame
+    rule: FailureRule
+    fingerprint: str
+    folded: int
+    incomplete: int
+    knows_when: str
+
+
+def failures(snapshot: Snapshot, rule: FailureRule | None = None) -> pd.DataFrame:
+    """Past failures as a frame, one row each; see :func:`read_failures`."""
+    return read_failures(snapshot, rule).frame
+
+
+def attach(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, rule: FailureRule | None = None) -> Failures:
+    """Register past failures on a connection as the relation ``failures``, for joins in SQL."""
+    import pyarrow as pa
+
+    found = read_failures(snapshot, rule)
+    con.register("failures", pa.Table.from_pandas(found.frame, preserve_index=False))
+    return found
+
+
+def read_failures(snapshot: Snapshot, rule: FailureRule | None = None) -> Failures:
+    """Run a failure rule (default: the one in force) over a snapshot.
+
+    Raises
+    ------
+    ConfigError
+        No rule is declared; its SQL fails; it lacks ``asset_id`` or ``event_time``, or its
+        times are not instants. The message names the rule's version.
+    """
+    rule = rule or snapshot.workspace.config.failure_rule
+    place = f"foremend.toml [[failures]] version {rule.version}"
+    with snapshot.connect() as con:
+        query, knows_when = _with_known_at(con, rule.query, place)
+        rows = con.sql(_completed(con, query, place)).to_arrow_table().to_pandas()
+    complete = rows[rows["asset_id"].notna() & rows["event_time"].notna()]
+    frame = _fold(complete, rule.repeat_days)
+    return Failures(frame, rule, _fingerprint(frame), len(complete) - len(frame), len(rows) - len(complete), knows_when)
+
+
+def _with_known_at(con: duckdb.DuckDBPyConnection, query: str, place: str) -> tuple[str, str]:
+    """The query with the rows' ``known_at`` beside, where it returns none and has one to give."""
+    columns = _describe(con, query, place)
+    if "known_at" in columns:
+        return query, "rule"
+    tree = json.loads(str(_scalar(con, "SELECT json_serialize_sql(?)", query)))
+    _select_known_at(tree["statements"][0]["node"])
+    widened = str(_scalar(con, "SELECT json_deserialize_sql(?)", json.dumps(tree)))
+    try:
+        _describe(con, widened, place)
+    except ConfigError:
+        return query, "event"
+    return widened, "rows"
+
+
+def _select_known_at(node: dict[str, Any]) -> None:
+    """Add ``known_at`` to the select list of a parsed query, and to every branch of a union."""
+    for branch in (node.get("left"), node.get("right"), *node.get("children", ())):
+        if branch:
+            _select_known_at(branch)
+    if "select_list" in node:
+        column = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "known_at", "column_names": ["known_at"]}
+        node["select_list"].append(column)
+
+
+def _describe(con: duckdb.DuckDBPyConnection, query: str, place: str) -> dict[str, str]:
+    """Column types of a query by name, or a sentence about what is wrong with it."""
+    import duckdb
+
+    try:
+        relation = con.sql(f"SELECT * FROM ({query.strip().rstrip(';')}) LIMIT 0")
+    except duckdb.Error as error:
+        raise ConfigError(f"the query fails: {first_line(error)}", where=place, todo="Correct the SQL") from error
+    return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+
+
+def _completed(con: duckdb.DuckDBPyConnection, query: str, place: str) -> str:
+    """The query as the five :data:`COLUMNS`, `known_at` never before `event_time`."""
+    columns = _describe(con, query, place)
+    for name in ("asset_id", "event_time"):
+        if name not in columns:
+            raise ConfigError(
+                f"the query returns no column '{name}'", where=place,
+                expected="asset_id, event_time, and optionally failure_mode, known_at, failure_id",
+                todo=f"It returns {', '.join(columns)}: name one of them with AS {name}",
+            )  # fmt: skip
+    for name in ("event_time", "known_at"):
+        if name in columns and columns[name] != "TIMESTAMP WITH TIME ZONE":
+            raise ConfigError(
+                f"{name} is a {columns[name]}", where=place, expected="an instant (TIMESTAMPTZ)",
+                todo=f"Use a column of the canonical tables, or {name} AT TIME ZONE 'Asia/Shanghai'",
+            )  # fmt: skip
+    mode = "failure_mode" if "failure_mode" in columns else "NULL"
+    known = "known_at" if "known_at" in columns else "event_time"
+    key = "CAST(failure_id AS VARCHAR)" if "failure_id" in columns else "NULL"
+    return (
+        f"SELECT CAST({key} AS VARCHAR) AS failure_id, CAST(asset_id AS VARCHAR) AS asset_id, "
+        f"coalesce(nullif(CAST({mode} AS VARCHAR), ''), '{ANY}') AS failure_mode, event_time, "
+        f"greatest({known}, event_time) AS known_at FROM ({query.strip().rstrip(';')})"
+    )
+
+
+def _fold(rows: pd.DataFrame, repeat_days: float) -> pd.DataFrame:
+    """Keep the first of every failure; see the module for what repeats it."""
+    import pandas as pd
+
+    ordered = rows.sort_values(["asset_id", "failure_mode", "event_time", "known_at", "failure_id"], kind="stable")
+    times = ordered["event_time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
+    within = int(repeat_days * 86_400_000_000)
+    keep: list[bool] = []
+    thing, since = None, 0
+    for key, at in zip(zip(ordered["asset_id"], ordered["failure_mode"], strict=True), times.tolist(), strict=True):
+        new = key != thing or at - since > within
+        keep.append(new)
+        if new:
+            thing, since = key, at
+    kept = ordered[pd.Series(keep, index=ordered.index, dtype=bool)].copy()
+    for name in ("event_time", "known_at"):
+        kept[name] = kept[name].astype("datetime64[us, UTC]")
+    stamps = kept["event_time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    kept["failure_id"] = kept["failure_id"].fillna(kept["asset_id"] + "/" + kept["failure_mode"] + "/" + stamps)
+    return kept[list(COLUMNS)].sort_values(["event_time", "asset_id", "failure_mode"]).reset_index(drop=True)
+
+
+def _fingerprint(frame: pd.DataFrame) -> str:
+    digest = hashlib.sha256()
+    for row in frame.itertuples(index=False):
+        digest.update(repr((*row[:3], row[3].value, row[4].value)).encode())
+    return digest.hexdigest()
+
+
+def _scalar(con: duckdb.DuckDBPyConnection, sql: str, argument: str) -> object:
+    rows = con.execute(sql, [argument]).fetchall()  # to the end: DuckDB 2 refuses work beside an open result
+    return rows[0][0]
+
+
+def first_line(error: Exception) -> str:
+    """The part of a DuckDB message that a person needs."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
