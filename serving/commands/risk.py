@@ -26,7 +26,9 @@ def train() -> None:
 @train.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--promote", is_flag=True, help="Make the new version champion whatever the gate says.")
-@click.option("--mlflow-uri", envvar="FOREMEND_MLFLOW_URI", default="", help="MLflow server.  [default: the workspace's store]")
+@click.option(
+    "--mlflow-uri", envvar="FOREMEND_MLFLOW_URI", default="", help="MLflow server.  [default: the local store]"
+)
 @click.pass_obj
 def risk(workspace: Path, as_json: bool, promote: bool, mlflow_uri: str) -> None:
     """Train the failure-risk model, judge it on the last window, register it.
@@ -39,8 +41,9 @@ def risk(workspace: Path, as_json: bool, promote: bool, mlflow_uri: str) -> None
     looked at once. The age-only baseline is fitted and printed beside. Settings: [risk] in
     foremend.toml.
     """
-    from features.workspace import Workspace
     from ml.train import train_risk
+
+    from features.workspace import Workspace
 
     report = train_risk(Workspace.open(workspace), promote=promote, mlflow_uri=mlflow_uri, say=console.say)
     if as_json:
