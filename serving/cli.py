@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "forecast": ("serving.commands.volume:forecast", "Forecast ticket volume by region and type."),
     "serve": ("serving.commands.service:serve", "Serve scores, forecasts and proposals over HTTP."),
     "keys": ("serving.commands.service:keys", "Create, list and revoke API keys."),
-    "demo": ("serving.commands.demo:demo", "Walk the whole road on a demo fleet."),
+    "demo": ("serving.commands.road:demo", "Walk the whole road on a demo fleet."),
     "bench": ("serving.commands.bench:bench", "Benchmarks, side by side in one run."),
 }
 """Every command: where it lives and its one line of help. The order is the order of use."""
