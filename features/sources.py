@@ -1,0 +1,201 @@
+"""Where data come from: the only module that knows.
+
+A source is a query: DuckDB SQL over files (CSV, Parquet, JSON, globs; Excel through
+``read_excel('file.xlsx', 'Sheet')``), or the database's own SQL over a connection. Rows come out
+as Arrow tables, a batch at a time, named and valued as the source says them; what they mean is
+decided in :mod:`features.canonical`.
+
+Read incrementally, a source is asked again for the hour (the day, where stamps are text) before
+its watermark: a transaction may commit after a later one, and local hours repeat in autumn. Rows
+that were there already are recognised by ingest.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.config import Source, expand
+from features.errors import SourceError
+from features.workspace import Workspace, duck, ident, quote
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["Since", "mask", "read"]
+
+BATCH_ROWS = 100_000
+OVERLAP = timedelta(hours=1)
+TEXT_OVERLAP = timedelta(hours=26)
+"""Stamps kept as text sort by their local reading: up to 26 hours lie between two zones."""
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_EXCEL = re.compile(r"\bread_excel\s*\(\s*'((?:[^']|'')+)'\s*(?:,\s*'((?:[^']|'')+)'\s*)?\)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Since:
+    """From where an incremental read goes on: the largest value of `column` that was seen."""
+
+    column: str
+    value: datetime | int
+
+
+def read(workspace: Workspace, name: str, since: Since | None = None) -> Iterator[pa.Table]:
+    """Run a source's query.
+
+    Yields
+    ------
+    pyarrow.Table
+        Batches with the same column names. Types may differ from batch to batch where the
+        database has none of its own (SQLite). At least one batch, which may be empty.
+
+    Raises
+    ------
+    ConfigError
+        A ``${VAR}`` is not set.
+    SourceError
+        A file is missing or corrupt, the SQL is wrong, the database cannot be reached.
+    """
+    source = workspace.config.sources[name]
+    where = f"foremend.toml [sources.{name}]"
+    query = expand(source.query, f"{where} query").strip().rstrip(";")
+    if source.connection:
+        from features.databases import read_database
+
+        url = workspace.config.connections[source.connection].url
+        yield from read_database(url, query, source, since, where)
+    else:
+        yield from _read_files(workspace, query, source, since, where)
+
+
+def mask(text: str, *templates: str) -> str:
+    """Put ``${VAR}`` back where `text` shows the value of a variable that a template names."""
+    names = {name for template in templates for name in _VARIABLE.findall(template)}
+    values = sorted(((os.environ.get(name, ""), name) for name in names), key=lambda pair: -len(pair[0]))
+    for value, name in values:
+        text = text.replace(value, f"${{{name}}}") if value else text
+    return text
+
+
+def _read_files(
+    workspace: Workspace, query: str, source: Source, since: Since | None, where: str
+) -> Iterator[pa.Table]:
+    with _translated(source, where), duck(workspace.root / "tmp") as con:
+        con.execute(f"SET file_search_path = {quote(str(workspace.root))}")
+        con.execute(f"SET TimeZone = {quote(source.zone or 'UTC')}")
+        query = _excel(con, query, workspace.root, where)
+        _only_a_select(con, query, where)
+        yield from _batches(con.sql(_newer(con, query, since, where) if since else query))
+
+
+def _batches(result: duckdb.DuckDBPyRelation) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    reader = result.to_arrow_reader(BATCH_ROWS)
+    yield reader.schema.empty_table()
+    for batch in reader:
+        yield pa.Table.from_batches([batch])
+
+
+def _only_a_select(con: duckdb.DuckDBPyConnection, query: str, where: str) -> None:
+    """Refuse anything but one SELECT: INSTALL would download, COPY would write."""
+    import duckdb
+
+    statements = con.extract_statements(query)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
+        raise SourceError(f"the query holds {kinds}", expected="one SELECT", where=where)
+
+
+def _newer(con: duckdb.DuckDBPyConnection, query: str, since: Since, where: str) -> str:
+    described = con.execute(f"DESCRIBE {query}").fetchall()
+    types = {str(row[0]).casefold(): str(row[1]) for row in described}
+    if since.column.casefold() not in types:
+        raise SourceError(
+            f"the query has no column '{since.column}'", where=f"{where} change_column",
+            expected=f"one of {', '.join(types)}",
+        )  # fmt: skip
+    column = ident(since.column)
+    if isinstance(since.value, int):
+        condition = f"try_cast({column} AS BIGINT) >= {since.value}"
+    else:
+        text = types[since.column.casefold()] == "VARCHAR"
+        start = since.value - (TEXT_OVERLAP if text else OVERLAP)
+        condition = f"try_cast({column} AS TIMESTAMPTZ) >= TIMESTAMPTZ {quote(start.astimezone(UTC).isoformat())}"
+    return f"SELECT * FROM ({query}\n) WHERE {condition} OR {column} IS NULL"
+
+
+def _excel(con: duckdb.DuckDBPyConnection, query: str, root: Path, where: str) -> str:
+    """Register every sheet that the query names and put the table's name in its place."""
+
+    def register(match: re.Match[str]) -> str:
+        path, sheet = (part.replace("''", "'") if part else part for part in match.groups())
+        name = f"foremend_sheet_{match.start()}"
+        con.register(name, _sheet(root / path, sheet, where))
+        return name
+
+    return _EXCEL.sub(register, query)
+
+
+def _sheet(path: Path, sheet: str | None, where: str) -> pa.Table:
+    """One sheet as Arrow; its first row that is not empty names the columns.
+
+    Excel keeps every number as a float, so whole ones are read as integers: an id stays ``1204``.
+    """
+    import python_calamine
+
+    from features.databases import arrow_table
+
+    try:
+        book = python_calamine.CalamineWorkbook.from_path(str(path))
+        found = book.get_sheet_by_name(sheet) if sheet else book.get_sheet_by_index(0)
+    except python_calamine.WorksheetNotFound:
+        raise SourceError(
+            f"no sheet '{sheet}'", where=f"{where} {path.name}", expected=f"one of {', '.join(book.sheet_names)}"
+        ) from None
+    except FileNotFoundError:
+        raise SourceError(f"no such file: {path}", where=where) from None
+    except (python_calamine.CalamineError, OSError) as error:
+        raise SourceError(f"{path.name} cannot be read as Excel: {error}", where=where) from error
+    rows = found.to_python(skip_empty_area=True)
+    if not rows:
+        raise SourceError("the sheet is empty", where=f"{where} {path.name}", expected="a row of column names")
+    return arrow_table([str(cell).strip() for cell in rows[0]], [_cells(row) for row in rows[1:]])
+
+
+def _cells(row: Sequence[object]) -> list[object]:
+    return [
+        None if cell == "" else int(cell) if isinstance(cell, float) and cell.is_integer() else cell for cell in row
+    ]
+
+
+@contextmanager
+def _translated(source: Source, where: str) -> Iterator[None]:
+    """Turn DuckDB's errors into ours."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        text = mask(str(error).strip(), source.query)
+        if "No space left on device" in text:
+            raise
+        raise SourceError(text, where=where, todo=_advice(error, text)) from error
+
+
+def _advice(error: Exception, text: str) -> str:
+    import duckdb
+
+    if "No files found" in text:
+        return "Check the path; it is relative to the workspace's folder"
+    if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
+        return "Correct the query"
+    return "Check that the file is whole and of the kind that its name says"
