@@ -1,6 +1,7 @@
-"""How good is a probability? Plain functions over arrays; nothing here knows a model.
+"""How good is a probability, how good a volume? Plain functions over arrays; nothing here knows a model.
 
-Conventions: `outcome` is 0 or 1 (or boolean), `probability` lies in [0, 1], both of shape (rows,).
+Conventions: `outcome` is 0 or 1 (or boolean), `probability` lies in [0, 1], both of shape (rows,);
+`y` is a volume and `yhat` its forecast, of one shape, where missing values count for nothing.
 Where a figure is not defined (no row, or only one class) the answer is NaN, never an error: a
 report shows it as missing.
 """
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
-    "Caught", "average_precision", "brier", "ece", "events_caught", "log_loss", "observed_over_expected",
-    "rank_within", "recall_at_k", "roc_auc",
+    "Caught", "average_precision", "brier", "coverage", "ece", "events_caught", "log_loss", "mase",
+    "observed_over_expected", "pinball", "rank_within", "recall_at_k", "roc_auc", "seasonal_scale", "wape",
 ]  # fmt: skip
 
 Numbers = NDArray[np.float64]
@@ -151,6 +152,60 @@ def events_caught(
         len(leads) / possible if possible else math.nan,
         float(leads.median()) if len(leads) else math.nan,
     )
+
+
+def seasonal_scale(history: ArrayLike, season: int = 7) -> float:
+    """In-sample error of the seasonal naive forecast: mean of ``|y[t] - y[t - season]|``, tickets per period.
+
+    NaN where the history is shorter than a season, and where it repeats itself exactly: nothing can be scaled by zero.
+
+    References
+    ----------
+    Hyndman & Koehler, *Another look at measures of forecast accuracy* (2006).
+    """
+    values = np.asarray(history, dtype=float)
+    steps = np.abs(values[season:] - values[:-season])
+    return _mean(steps) or math.nan
+
+
+def mase(y: ArrayLike, yhat: ArrayLike, scale: float) -> float:
+    """Mean absolute error in units of the training part's :func:`seasonal_scale`; below 1 beats its naive forecast."""
+    return _mean(np.abs(np.asarray(y, dtype=float) - np.asarray(yhat, dtype=float))) / scale
+
+
+def wape(y: ArrayLike, yhat: ArrayLike) -> float:
+    """Sum of absolute errors over the sum of volumes, pooled over all rows given."""
+    actual, forecast = np.asarray(y, dtype=float), np.asarray(yhat, dtype=float)
+    total = np.nansum(actual)
+    return float(np.nansum(np.abs(actual - forecast)) / total) if total > 0 else math.nan
+
+
+def pinball(y: ArrayLike, quantile: ArrayLike, level: float) -> float:
+    """Mean pinball loss of a forecast quantile; half the absolute error at level .5.
+
+    Parameters
+    ----------
+    level
+        Probability in (0, 1) that the quantile stands for.
+
+    References
+    ----------
+    Koenker & Bassett, *Regression quantiles* (1978).
+    """
+    miss = np.asarray(y, dtype=float) - np.asarray(quantile, dtype=float)
+    return _mean(np.maximum(level * miss, (level - 1) * miss))
+
+
+def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
+    """Share of the volumes that lie within [low, high], both included."""
+    actual = np.asarray(y, dtype=float)
+    known = ~np.isnan(actual)
+    within = (actual >= np.asarray(low, dtype=float)) & (actual <= np.asarray(high, dtype=float))
+    return float(within[known].mean()) if known.any() else math.nan
+
+
+def _mean(values: Numbers) -> float:
+    return float(np.nanmean(values)) if not np.isnan(values).all() else math.nan
 
 
 def _pair(outcome: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.bool_], Numbers]:
