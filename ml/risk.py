@@ -1,0 +1,275 @@
+"""The risk model: how likely does an asset fail within each horizon, by which mode, and why.
+
+Discrete-time hazards, stacked by failure mode: one classifier per interval on rows
+(asset, cut-off, mode) at risk at its start. Survival is multiplied up over the intervals, and
+over the modes: ``P(any within H) = 1 − Π over modes (1 − P(mode within H))``. So probabilities
+cannot fall as the horizon grows, whatever was learnt, and whatever calibration did.
+
+With few failures the model is its own baseline: a Weibull on age (:mod:`ml.baseline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked
+
+from ml.baseline import Weibull, fit_weibulls, weibull_hazards
+from ml.hazard import ENOUGH_EVENTS, Hazard, calibrate, combine, fit_hazard
+from ml.stacking import Layout
+
+__all__ = ["RiskConfig", "RiskModel", "Slice"]
+
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_Positive = Annotated[float, Field(gt=0)]
+
+
+@checked(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class RiskConfig:
+    """``[risk]`` of ``foremend.toml``.
+
+    Attributes
+    ----------
+    horizons_days
+        Horizons H of the probabilities; each must be an edge.
+    edges_days
+        Bounds of the hazard's intervals, rising from 0.
+    decision_days
+        The horizon whose leading failure mode names the ticket, and that judges a challenger.
+    start
+        First cut-off; by default the first after which everything was being recorded.
+    train_until
+        End of the view of the training rows; a day means its cut-off. With `calibrate_until` empty,
+        the past is divided by shares.
+    calibrate_until
+        End of the view of the calibration rows, and first cut-off of the test window.
+    test_until
+        Last cut-off of the test window; by default the last whose window was seen.
+    every_days
+        Days between cut-offs; 0 chooses so many that training has at most `max_rows` rows.
+    max_rows
+        Rows (asset, cut-off) of the whole grid that `every_days = 0` allows.
+    max_modes, min_mode_failures
+        Failure modes told apart: the most frequent, with so many failures; the rest is ``other``.
+    min_failures
+        Failures in training below which only the baseline is fitted.
+    capacities
+        K of recall at capacity.
+    threads, seed
+        Of LightGBM. The same rows, configuration and seed give the same bytes.
+    """
+
+    horizons_days: tuple[_Positive, ...] = (1, 7, 14, 30)
+    edges_days: tuple[float, ...] = (0, 1, 3, 7, 14, 30)
+    decision_days: float = 7
+    start: datetime | date | None = None
+    train_until: datetime | date | None = None
+    calibrate_until: datetime | date | None = None
+    test_until: datetime | date | None = None
+    every_days: Annotated[int, Field(ge=0)] = 0
+    max_rows: Annotated[int, Field(ge=1_000)] = 80_000
+    max_modes: Annotated[int, Field(ge=1)] = 8
+    min_mode_failures: Annotated[int, Field(ge=1)] = 10
+    min_failures: Annotated[int, Field(ge=1)] = 20
+    capacities: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 5)
+    threads: Annotated[int, Field(ge=1)] = 2
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        edges, horizons = self.edges_days, self.horizons_days
+        if len(edges) < 2 or edges[0] != 0 or list(edges) != sorted(set(edges)):
+            raise ValueError(f"edges_days = {list(edges)} must rise from 0")
+        if not horizons or list(horizons) != sorted(set(horizons)) or not set(horizons) <= set(edges[1:]):
+            raise ValueError(f"horizons_days = {list(horizons)} must rise and be edges ({list(edges[1:])})")
+        if self.decision_days not in horizons:
+            raise ValueError(f"decision_days = {self.decision_days:g} is not one of the horizons {list(horizons)}")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows to learn from, in order of time.
+
+    Attributes
+    ----------
+    features
+        One row per (``asset_id``, ``as_of``).
+    at_risk, event
+        Shape (rows, modes, intervals), as :mod:`features.labels` defines them.
+    """
+
+    features: pd.DataFrame
+    at_risk: Flags
+    event: Flags
+
+
+@dataclass(frozen=True)
+class RiskModel:
+    """A fitted model: what is stored, and what serves.
+
+    Attributes
+    ----------
+    hazards
+        One per interval; empty where the baseline alone stands.
+    baseline
+        One Weibull per mode.
+    feature_set
+        Fingerprint of the feature set that it was trained on; empty where it has none.
+    trained_until
+        End of the view of its training rows, ISO 8601.
+    """
+
+    config: RiskConfig
+    layout: Layout
+    hazards: tuple[Hazard, ...]
+    baseline: tuple[Weibull, ...]
+    feature_set: str = ""
+    trained_until: str = ""
+
+    @classmethod
+    def fit(
+        cls,
+        train: Slice,
+        *,
+        modes: Sequence[str],
+        config: RiskConfig,
+        calibration: Slice | None = None,
+        clocks: Mapping[str, str] | None = None,
+        feature_set: str = "",
+        trained_until: str = "",
+    ) -> RiskModel:
+        """Fit baseline and hazards, then calibrate on a later slice.
+
+        Parameters
+        ----------
+        modes
+            The failure modes, second axis of the slices' flags.
+        clocks
+            Mode → the feature that is its clock in the baseline; none by default.
+        """
+        layout = Layout.of(train.features, modes)
+        baseline = fit_weibulls(
+            train.features, train.at_risk, train.event,
+            clocks=clocks or dict.fromkeys(modes, ""), edges_days=config.edges_days,
+        )  # fmt: skip
+        hazards = _fit_hazards(train, layout, config)
+        if hazards and calibration is not None and len(calibration.features):
+            hazards = _calibrate(hazards, calibration, layout, config)
+        return cls(config, layout, hazards, baseline, feature_set, trained_until)
+
+    @property
+    def kind(self) -> str:
+        """``hazard``, or ``baseline`` where too few failures or no feature could teach more."""
+        return "hazard" if self.hazards else "baseline"
+
+    def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Probability of a failure within each horizon.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per row of `features`: ``asset_id``, ``as_of``; ``p_{H}d`` in (0, 1) for every
+            horizon; ``failure_mode_{H}d``, the mode that is likeliest within it; and
+            ``failure_mode``, that of the decision horizon.
+
+        Raises
+        ------
+        ModelError
+            A feature is missing.
+        """
+        return self._frame(features, self.hazard(features))
+
+    def baseline_probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
+        """The same from the age-only baseline."""
+        return self._frame(features, weibull_hazards(self.baseline, features, self.config.edges_days))
+
+    def hazard(self, features: pd.DataFrame) -> Numbers:
+        """Calibrated hazards: shape (rows, modes, intervals)."""
+        if not self.hazards:
+            return weibull_hazards(self.baseline, features, self.config.edges_days)
+        matrix, modes = self.layout.matrix(features), len(self.layout.modes)
+        columns = [h.probability(matrix, self.config.threads).reshape(modes, -1).T for h in self.hazards]
+        return np.stack(columns, axis=2)
+
+    def explain(self, features: pd.DataFrame, *, horizon_days: float | None = None, top: int = 5) -> pd.DataFrame:
+        """Why each row has its probability; see :func:`ml.reasons.explain`."""
+        from ml.reasons import explain
+
+        horizon = self.config.decision_days if horizon_days is None else horizon_days
+        return explain(self, features, horizon_days=horizon, top=top)
+
+    def to_files(self) -> dict[str, bytes]:
+        """The model as files: ``model.json`` and one LightGBM text per interval. No code, no pickle."""
+        from ml.stored import write
+
+        return write(self)
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> RiskModel:
+        """Read what :meth:`to_files` wrote. Check the files' hashes first: see :mod:`ml.registry`.
+
+        Raises
+        ------
+        ModelError
+            A file is missing, is not what it should be, or was written by a newer version.
+        """
+        from ml.stored import read
+
+        return read(files)
+
+    def _frame(self, features: pd.DataFrame, hazards: Numbers) -> pd.DataFrame:
+        by_mode = combine(hazards, self.config.edges_days, self.config.horizons_days)
+        any_mode = 1.0 - np.prod(1.0 - by_mode, axis=1)
+        out = features[["asset_id", "as_of"]].reset_index(drop=True)
+        modes = np.asarray(self.layout.modes, dtype=object)
+        leading = {f"{h:g}": modes[by_mode[:, :, j].argmax(axis=1)] for j, h in enumerate(self.config.horizons_days)}
+        columns = {f"p_{h:g}d": any_mode[:, j] for j, h in enumerate(self.config.horizons_days)}
+        columns |= {f"failure_mode_{h}d": names for h, names in leading.items()}
+        return out.assign(**columns, failure_mode=leading[f"{self.config.decision_days:g}"])
+
+
+def _fit_hazards(train: Slice, layout: Layout, config: RiskConfig) -> tuple[Hazard, ...]:
+    if train.event.any(axis=2).sum() < ENOUGH_EVENTS or not layout.columns:
+        return ()
+    matrix, step = layout.matrix(train.features), _step_days(train.features)
+    fitted = []
+    for k, (low, high) in enumerate(zip(config.edges_days, config.edges_days[1:], strict=False)):
+        rows, event = _interval(train, k)
+        fitted.append(
+            fit_hazard(
+                matrix[rows], event[rows], events=event.sum() * min(1.0, step / (high - low)),
+                categorical=layout.categorical, threads=config.threads, seed=config.seed,
+            )
+        )  # fmt: skip
+    return tuple(fitted)
+
+
+def _calibrate(hazards: tuple[Hazard, ...], later: Slice, layout: Layout, config: RiskConfig) -> tuple[Hazard, ...]:
+    matrix = layout.matrix(later.features)
+    # The stack runs mode by mode; the line is judged on the later half, so rows go back to time's order.
+    order = np.argsort(np.tile(np.arange(len(later.features)), len(layout.modes)), kind="stable")
+    lined = []
+    for k, hazard in enumerate(hazards):
+        rows, event = _interval(later, k)
+        chosen = order[rows[order]]
+        lined.append(calibrate(hazard, matrix[chosen], event[chosen], threads=config.threads))
+    return tuple(lined)
+
+
+def _interval(rows: Slice, k: int) -> tuple[Flags, Flags]:
+    """At risk and event of interval `k`, stacked mode by mode like :meth:`Layout.matrix`."""
+    return rows.at_risk[:, :, k].T.ravel(), rows.event[:, :, k].T.ravel()
+
+
+def _step_days(features: pd.DataFrame) -> float:
+    """Days between the cut-offs."""
+    instants = np.sort(features["as_of"].unique())
+    return float(np.diff(instants).min() / np.timedelta64(1, "D")) if len(instants) > 1 else 1.0

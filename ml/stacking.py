@@ -1,0 +1,136 @@
+"""From a frame of features to the matrix of a stacked hazard model.
+
+One row (asset, as_of) becomes one row per failure mode. Each carries all features, the mode
+itself as a category, and the mode's *own* features under common names: what
+``service_days_since_last_comp1`` is to the mode ``comp1``, ``service_days_since_last_own`` is to
+every mode. So one model learns from the failures of all modes what a worn component is, and
+still tells the modes apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.errors import ModelError, nearest
+
+__all__ = ["MODE", "Layout", "Matrix", "own_features"]
+
+MODE = "failure_mode"
+"""Name of the matrix column that holds the failure mode's number."""
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which feature stands in which column.
+
+    Attributes
+    ----------
+    numbers
+        Numeric features, as they are; missing stays missing.
+    categories
+        Text features with their vocabularies; a value that was never trained on is missing.
+    own
+        Own name → failure mode → feature. A mode without such a feature has it missing.
+    modes
+        Failure modes; a single one is not stacked.
+    """
+
+    numbers: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    own: Mapping[str, Mapping[str, str]]
+    modes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, features: pd.DataFrame, modes: Sequence[str]) -> Layout:
+        """Lay out training features; those that are constant or all missing are left out."""
+        names = [name for name in features.columns if name not in {"asset_id", "as_of"}]
+        useful = [name for name in names if features[name].nunique(dropna=False) > 1]
+        numbers = tuple(name for name in useful if pd.api.types.is_numeric_dtype(features[name]))
+        words = {name: features[name].dropna().astype(str) for name in useful if name not in numbers}
+        vocabularies = {name: tuple(sorted(values.unique())) for name, values in words.items()}
+        own = own_features(numbers, modes) if len(modes) > 1 else {}
+        return cls(numbers, vocabularies, own, tuple(modes))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the matrix, in order."""
+        stacked = (*self.own, MODE) if len(self.modes) > 1 else ()
+        return (*self.numbers, *self.categories, *stacked)
+
+    @property
+    def categorical(self) -> list[int]:
+        """Places of the columns that hold numbers of categories."""
+        names = {*self.categories, MODE}
+        return [place for place, name in enumerate(self.columns) if name in names]
+
+    def source(self, column: str, mode: str) -> str:
+        """The feature that a column holds for a mode; empty where the mode has none."""
+        return self.own[column].get(mode, "") if column in self.own else column
+
+    def matrix(self, features: pd.DataFrame) -> Matrix:
+        """Stack features: shape (modes · rows, columns), mode by mode.
+
+        Raises
+        ------
+        ModelError
+            A feature that the model was trained on is missing.
+        """
+        self._check(features)
+        base = np.empty((len(features), len(self.numbers) + len(self.categories)), dtype=np.float32)
+        for place, name in enumerate(self.numbers):
+            base[:, place] = features[name].to_numpy(dtype=float, na_value=np.nan)
+        for place, (name, words) in enumerate(self.categories.items(), start=len(self.numbers)):
+            codes = pd.Categorical(features[name].astype("object"), categories=list(words)).codes
+            base[:, place] = np.where(codes < 0, np.nan, codes)
+        if len(self.modes) == 1:
+            return base
+        return np.concatenate([np.hstack([base, self._own(base, mode)]) for mode in self.modes])
+
+    def _own(self, base: Matrix, mode: str) -> Matrix:
+        places = {name: place for place, name in enumerate(self.numbers)}
+        own = np.full((len(base), len(self.own) + 1), np.nan, dtype=np.float32)
+        for column, by_mode in enumerate(self.own.values()):
+            if mode in by_mode:
+                own[:, column] = base[:, places[by_mode[mode]]]
+        own[:, -1] = self.modes.index(mode)
+        return own
+
+    def _check(self, features: pd.DataFrame) -> None:
+        missing = [name for name in (*self.numbers, *self.categories) if name not in features.columns]
+        if missing:
+            raise ModelError(
+                f"{len(missing)} features that the model was trained on are missing (first: {missing[0]})",
+                where="risk model",
+                expected=f"all of its {len(self.numbers) + len(self.categories)} features",
+                todo=f"Train again with `foremend train risk`. {nearest(missing[0], map(str, features.columns))}",
+            )
+
+
+def own_features(names: Sequence[str], modes: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Find the features that belong to one failure mode each.
+
+    A feature belongs to a mode where the mode stands in its name as a whole part between
+    underscores, at the end or before the window: ``service_days_since_last_comp1``,
+    ``alarm_count_comp1_7d``. A family counts only where at least two modes have it.
+
+    Returns
+    -------
+    dict of str to dict of str to str
+        Own name (``service_days_since_last_own``) → mode → feature.
+    """
+    own: dict[str, dict[str, str]] = {}
+    for name in names:
+        padded = f"{name}_"
+        # The longest mode wins: in "days_since_pump_2" the mode is "pump_2", not "2".
+        for mode in sorted(modes, key=len, reverse=True):
+            if f"_{mode}_" in padded:
+                own.setdefault(padded.replace(f"_{mode}_", "_own_", 1).removesuffix("_"), {})[mode] = name
+                break
+    return {name: by_mode for name, by_mode in own.items() if len(by_mode) > 1}
