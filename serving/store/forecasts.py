@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, RowMapping, insert, select
 
+from serving.store.digests import digest
 from serving.store.engine import writing
+from serving.store.scores import records
 from serving.store.tables import forecast_runs, forecasts
 
 if TYPE_CHECKING:
@@ -56,11 +56,6 @@ class ForecastRun:
             dict(self.data_versions),
             dict(self.settings),
         )
-
-
-def digest(*parts: object) -> str:
-    """A short stable hash of JSON-able parts: 16 hexadecimal characters."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def save_forecast(engine: Engine, run: ForecastRun, frame: pd.DataFrame, *, at: datetime | None = None) -> str:
@@ -109,7 +104,5 @@ def _rows(run_id: str, frame: pd.DataFrame) -> list[dict[str, Any]]:
     missing = {"unique_id", "ds", "model", "yhat"} - set(frame.columns)
     if missing:
         raise ValueError(f"a forecast needs the columns {sorted(missing)}")
-    kept = frame.reindex(columns=list(FORECAST_COLUMNS)).astype(object)
-    kept["ds"] = [moment.to_pydatetime() for moment in pd.to_datetime(frame["ds"])]
-    kept = kept.where(kept.notna(), None)
-    return [{"run_id": run_id} | {str(name): value for name, value in row.items()} for row in kept.to_dict("records")]
+    on_site = frame.assign(ds=[moment.to_pydatetime() for moment in pd.to_datetime(frame["ds"])])
+    return [{"run_id": run_id, **row} for row in records(on_site, FORECAST_COLUMNS)]
