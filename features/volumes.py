@@ -197,7 +197,7 @@ def _series(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> pd.DataFrame:
             SELECT DISTINCT unique_id, silent.ds
             FROM (SELECT DISTINCT unique_id, source FROM counts) JOIN silent USING (source)),
         nodes AS (
-            SELECT unique_id, region, ticket_type, min(ds) AS first FROM counts GROUP BY unique_id, region, ticket_type),
+            SELECT unique_id, region, ticket_type, min(ds) AS first FROM counts GROUP BY ALL),
         spine AS (
             SELECT unique_id, region, ticket_type,
                 unnest(generate_series(first, TIMESTAMP '{delivery.last}', INTERVAL 1 DAY)) AS ds
