@@ -77,7 +77,7 @@ def propose(
     probabilities: pd.DataFrame,
     policy: PolicyConfig,
     *,
-    horizons: tuple[int, int] = (1, 7),
+    horizons: tuple[float, float] = (1, 7),
     held: Mapping[str, str] = MappingProxyType({}),
     capacity: int | None = None,
 ) -> pd.DataFrame:
@@ -121,11 +121,11 @@ def propose(
     return decided.assign(decision=decision, rank=rank)
 
 
-def _value(probabilities: pd.DataFrame, policy: PolicyConfig, horizons: tuple[int, int]) -> pd.DataFrame:
+def _value(probabilities: pd.DataFrame, policy: PolicyConfig, horizons: tuple[float, float]) -> pd.DataFrame:
     """What a visit tonight is worth for every asset, and the horizon that carries most of it."""
     import numpy as np
 
-    short, later = (probabilities[f"p_{days}d"].to_numpy(float) for days in horizons)
+    short, later = (probabilities[f"p_{days:g}d"].to_numpy(float) for days in horizons)
     _check(probabilities, short, later)
     postponable = policy.later_weight * (later - short)
     soon = short >= postponable

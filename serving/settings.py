@@ -22,11 +22,14 @@ class Settings(BaseSettings):
     database_url
         SQLAlchemy URL of the store (``postgresql://user:password@host/name``); where absent, the
         workspace's own SQLite file. Kept as a secret: it is never printed or logged.
+    mlflow_uri
+        Address of an MLflow server; where empty, the workspace's own store.
     """
 
     model_config = SettingsConfigDict(env_prefix="FOREMEND_", frozen=True, extra="ignore")
 
     database_url: SecretStr | None = None
+    mlflow_uri: str = ""
 
 
 def load_settings() -> Settings:

@@ -9,5 +9,6 @@ from serving.store.forecasts import ForecastRun, newest_forecast_run, save_forec
 from serving.store.scores import ScoringRun, newest_run
 
 __all__ = [
-    "ForecastRun", "ScoringRun", "migrate", "newest_forecast_run", "newest_run", "open_store", "save_forecast", "writing",
+    "ForecastRun", "ScoringRun", "migrate", "newest_forecast_run", "newest_run", "open_store", "save_forecast",
+    "writing",
 ]  # fmt: skip

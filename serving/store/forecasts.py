@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, RowMapping, insert, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select
 
 from serving.store.digests import digest
 from serving.store.engine import writing
@@ -17,7 +17,7 @@ from serving.store.tables import forecast_runs, forecasts
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ForecastRun", "newest_forecast_run", "save_forecast"]
+__all__ = ["ForecastRun", "forecast_run", "newest_forecast_run", "save_forecast", "select_forecasts"]
 
 FORECAST_COLUMNS = ("unique_id", "ds", "model", "region", "ticket_type", "yhat", "lo80", "hi80", "lo95", "hi95")
 
@@ -95,6 +95,16 @@ def newest_forecast_run(connection: Connection) -> RowMapping | None:
     """The forecast run with the latest origin, as a row of ``forecast_runs``; None where there is none."""
     newest = select(forecast_runs).order_by(forecast_runs.c.as_of.desc(), forecast_runs.c.created_at.desc()).limit(1)
     return connection.execute(newest).mappings().first()
+
+
+def forecast_run(connection: Connection, run_id: str) -> RowMapping | None:
+    """The run with this id, as a row of ``forecast_runs``; None where there is none."""
+    return connection.execute(select(forecast_runs).where(forecast_runs.c.run_id == run_id)).mappings().first()
+
+
+def select_forecasts(run_id: str, model: str) -> Select[Any]:
+    """One model's forecast of a run: one row per series × period."""
+    return select(forecasts).where(forecasts.c.run_id == run_id, forecasts.c.model == model)
 
 
 def _rows(run_id: str, frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, or_
 
+from serving.store.tables import Instant
+
 __all__ = ["Order", "Page", "page"]
 
 
@@ -66,14 +68,23 @@ def _name(order: Order) -> str:
 
 
 def _value(order: Order, value: Any) -> Any:
+    """A value that came back from outside, as its column takes it; the database never sees another."""
     kind = order.column.type.python_type
     if kind is datetime and isinstance(value, str):
-        return datetime.fromisoformat(value)
-    if kind is float and isinstance(value, int):
-        return float(value)
-    if type(value) is not kind:
+        moment = datetime.fromisoformat(value)
+        meant = (moment.tzinfo is not None) == isinstance(order.column.type, Instant)
+    else:
+        moment = value
+        meant = type(value) is kind and _fits(value)
+    if not meant:
         raise ValueError(f"{_name(order)} cannot be {value!r}")
-    return value
+    return moment
+
+
+def _fits(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" not in value
+    return isinstance(value, float | int) and abs(value) < 2**31
 
 
 def _text(value: Any) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "probabilities_of",
     "run_is_stored",
     "save_scores",
+    "scoring_run",
     "select_scores",
 ]
 
@@ -61,7 +62,7 @@ class ScoringRun:
     calibration_status: str
     feature_fingerprint: str
     policy: PolicyConfig
-    horizons: tuple[int, ...]
+    horizons: tuple[float, ...]
 
     @property
     def run_id(self) -> str:
@@ -101,7 +102,7 @@ def save_scores(connection: Connection, run: ScoringRun, scored: pd.DataFrame, *
         return
     connection.execute(insert(scores), [{"run_id": run.run_id, **row} for row in rows])
     for horizon in run.horizons:
-        chances = zip(scored["asset_id"], scored[f"p_{horizon}d"], strict=True)
+        chances = zip(scored["asset_id"], scored[f"p_{horizon:g}d"], strict=True)
         connection.execute(
             insert(probabilities),
             [
@@ -117,13 +118,18 @@ def newest_run(connection: Connection) -> RowMapping | None:
     return connection.execute(select(scoring_runs).order_by(*order).limit(1)).mappings().first()
 
 
-def horizons_of(connection: Connection, run_id: str) -> tuple[int, ...]:
+def scoring_run(connection: Connection, run_id: str) -> RowMapping | None:
+    """The run with this id, as a row of ``scoring_runs``; None where there is none."""
+    return connection.execute(select(scoring_runs).where(scoring_runs.c.run_id == run_id)).mappings().first()
+
+
+def horizons_of(connection: Connection, run_id: str) -> tuple[float, ...]:
     """The horizons of a run, in days, ascending."""
     query = select(probabilities.c.horizon_days).where(probabilities.c.run_id == run_id).distinct()
     return tuple(sorted(connection.scalars(query)))
 
 
-def select_scores(run_id: str, horizon_days: int) -> Select[Any]:
+def select_scores(run_id: str, horizon_days: float) -> Select[Any]:
     """The scores of a run beside the probability within one horizon: one row per asset."""
     same = (probabilities.c.run_id == scores.c.run_id) & (probabilities.c.asset_id == scores.c.asset_id)
     joined = scores.join(probabilities, same)

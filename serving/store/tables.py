@@ -137,7 +137,7 @@ probabilities = Table(
     METADATA,
     _id("run_id", primary_key=True),
     Column("asset_id", Text, primary_key=True, nullable=False),
-    Column("horizon_days", Integer, primary_key=True, nullable=False, autoincrement=False),
+    Column("horizon_days", Double, primary_key=True, nullable=False),
     _number("probability"),
     ForeignKeyConstraint(["run_id", "asset_id"], ["scores.run_id", "scores.asset_id"], ondelete="CASCADE"),
     Index("ix_probabilities_ranked", "run_id", "horizon_days", "probability", "asset_id"),
@@ -174,7 +174,7 @@ proposals = Table(
     _whole("rank"),  # 1 is the most valuable of its run
     _number("value"),
     _number("probability"),
-    _whole("horizon_days"),
+    _number("horizon_days"),
     _document("probabilities"),  # [{horizon_days, probability}]
     _document("reasons"),
     _text("state"),

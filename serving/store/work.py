@@ -89,7 +89,7 @@ def save_proposals(connection: Connection, run: ScoringRun, workspace_id: str, c
         key = external_key(workspace_id, row["asset_id"], row["failure_mode"], run.as_of)
         opened = {"asset_id": row["asset_id"], "failure_mode": row["failure_mode"], "opened_as_of": run.as_of}
         connection.execute(insert(episodes).values(external_key=key, **opened))
-        chances = [{"horizon_days": h, "probability": row[f"p_{h}d"]} for h in run.horizons]
+        chances = [{"horizon_days": h, "probability": row[f"p_{h:g}d"]} for h in run.horizons]
         named = {c.name: row[c.name] for c in proposals.c if c.name in row}
         connection.execute(
             insert(proposals).values(

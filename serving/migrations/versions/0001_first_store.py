@@ -65,7 +65,7 @@ def _scoring() -> None:
         "probabilities",
         _id("run_id"),
         _column("asset_id", sa.Text()),
-        sa.Column("horizon_days", sa.Integer(), nullable=False, autoincrement=False),
+        _column("horizon_days", sa.Double()),
         _column("probability", sa.Double()),
         sa.PrimaryKeyConstraint("run_id", "asset_id", "horizon_days", name="pk_probabilities"),
         sa.ForeignKeyConstraint(
@@ -106,7 +106,7 @@ def _work() -> None:
         _column("rank", sa.Integer()),
         _column("value", sa.Double()),
         _column("probability", sa.Double()),
-        _column("horizon_days", sa.Integer()),
+        _column("horizon_days", sa.Double()),
         _column("probabilities", DOCUMENT),
         _column("reasons", DOCUMENT),
         _column("state", sa.Text()),

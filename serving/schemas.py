@@ -1,0 +1,232 @@
+"""What goes over the wire: queries, pages, and the one error body.
+
+Instants are UTC in ISO 8601; what is missing is null and never left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+__all__ = [
+    "Chance", "Cursor", "Forecast", "ForecastPage", "ForecastQuery", "Health", "Invalid", "ProblemBody", "Proposal",
+    "ProposalPage", "ProposalQuery", "Quantile", "Reason", "RiskPage", "RiskQuery", "RiskScore",
+]  # fmt: skip
+
+Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+"""A name in a query; the store takes no NUL."""
+
+Words = Annotated[list[Word], Field(max_length=100)]
+
+Days = Annotated[float, PlainSerializer(lambda days: int(days) if days == int(days) else days, return_type=float)]
+"""A number of days: 7, not 7.0."""
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class _Query(BaseModel):
+    """Parameters of a list; an unknown one is refused, for it would silently be no filter at all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=500, description="Rows of a page.")] = 100
+    cursor: Annotated[str, Field(max_length=2000, description="`next_cursor` of the page before.")] | None = None
+
+    def meaning(self) -> dict[str, Any]:
+        """What the query asks for, apart from where in the list it stands."""
+        return self.model_dump(mode="json", exclude={"limit", "cursor"})
+
+
+class RiskQuery(_Query):
+    """Filters and order of risk scores."""
+
+    asset: Annotated[Words, Field(description="Only these assets; repeat the parameter for several.")] = []
+    region: Annotated[Words, Field(description="Only these regions.")] = []
+    asset_model: Annotated[Words, Field(description="Only these models of machine.")] = []
+    horizon: (
+        Annotated[float, Field(gt=0, le=10_000, description="Days; one of the model's. The shortest if absent.")] | None
+    ) = None
+    min_probability: Annotated[Probability, Field(description="Within `horizon`.")] | None = None
+    sort: Literal["-probability", "probability", "-value", "asset_id", "-asset_id"] = "-probability"
+
+
+class ForecastQuery(_Query):
+    """Filters of forecasts."""
+
+    region: Annotated[Words, Field(description="Only these regions.")] = []
+    ticket_type: Annotated[Words, Field(description="Only these types of ticket.")] = []
+    model: Annotated[Word, Field(description="The champion's if absent.")] | None = None
+
+
+class ProposalQuery(_Query):
+    """Filters of proposals."""
+
+    asset: Annotated[Words, Field(description="Only these assets.")] = []
+    region: Annotated[Words, Field(description="Only these regions.")] = []
+    state: list[Literal["proposed", "expired"]] = []
+
+
+class Chance(_Answer):
+    """The probability of a failure within a horizon."""
+
+    horizon_days: Days
+    probability: Probability
+
+
+class Reason(_Answer):
+    """What moved a probability, in log-odds; in words in the language asked for."""
+
+    feature: str
+    value: float | str | None
+    contribution: float
+    text: str
+
+
+class _Provenance(_Answer):
+    """By what, when and on which data a score was made."""
+
+    as_of: datetime
+    scored_at: datetime
+    data_as_of: datetime
+    model_version: str
+    calibration_status: str
+
+
+class RiskScore(_Provenance):
+    """One asset's risk."""
+
+    asset_id: str
+    asset_model: str | None
+    region: str | None
+    failure_mode: str
+    probabilities: list[Chance]
+    value: Annotated[float, Field(description="Expected saving of a visit now, in the costs' currency.")]
+    decision: Annotated[str, Field(description="`proposed`, or why not.")]
+    reasons: list[Reason]
+
+
+class Proposal(_Provenance):
+    """A preventive visit that is proposed."""
+
+    external_key: str
+    state: str
+    automation: str
+    rank: int
+    asset_id: str
+    asset_model: str | None
+    region: str | None
+    failure_mode: str
+    value: Annotated[float, Field(description="Expected saving of the visit, in the costs' currency.")]
+    probability: Probability
+    horizon_days: Days
+    probabilities: list[Chance]
+    reasons: list[Reason]
+    why: str
+
+
+class Quantile(_Answer):
+    """A quantile of the tickets in a period."""
+
+    quantile: Probability
+    tickets: float
+
+
+class Forecast(_Answer):
+    """Tickets expected in one period."""
+
+    unique_id: str
+    region: str | None
+    ticket_type: str | None
+    period: Annotated[datetime, Field(description="Start of the period, on the site's own clock.")]
+    frequency: str
+    model: str
+    tickets: float
+    quantiles: list[Quantile]
+    as_of: datetime
+    created_at: datetime
+
+
+class _Page(_Answer):
+    has_more: bool
+    next_cursor: str | None
+
+
+class RiskPage(_Page):
+    """Risk scores of the newest run."""
+
+    data: list[RiskScore]
+
+
+class ForecastPage(_Page):
+    """The newest stored forecast."""
+
+    data: list[Forecast]
+
+
+class ProposalPage(_Page):
+    """Proposals, the newest first."""
+
+    data: list[Proposal]
+
+
+class Health(_Answer):
+    """The service answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Invalid(_Answer):
+    """One thing that is wrong with a request."""
+
+    part: Annotated[str, Field(alias="in", description="query, path, header or body")]
+    pointer: Annotated[str, Field(description="JSON pointer to the value, within that part")]
+    detail: str
+
+
+class ProblemBody(_Answer):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None
+    errors: list[Invalid]
+
+
+class Cursor(BaseModel):
+    """Where a list goes on: opaque to the client, and bound to the query and the run it came from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    run: str
+    asked: str
+    after: list[Any]
+
+    def encode(self) -> str:
+        """As text for a URL."""
+        return base64.urlsafe_b64encode(self.model_dump_json().encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> Cursor:
+        """Read what :meth:`encode` wrote.
+
+        Raises
+        ------
+        ValueError
+            It is not one of ours.
+        """
+        try:
+            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            return cls.model_validate(json.loads(raw))
+        except (binascii.Error, UnicodeError, json.JSONDecodeError, RecursionError) as error:
+            raise ValueError("not a cursor") from error

@@ -1,0 +1,177 @@
+"""The nightly job: who may fail, and who gets a visit. Read this file first.
+
+::
+
+    cohort → features → risk → open work → proposals → one transaction
+
+Training goes the same road with many past cut-offs instead of tonight's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+
+from features.errors import DataError
+from ml.policy import PROPOSED, PolicyConfig, propose
+from serving.store.audits import note
+from serving.store.engine import writing
+from serving.store.scores import ScoringRun, run_is_stored, save_scores
+from serving.store.work import end_expired, held_assets, proposals_made, save_proposals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.point_in_time import FeatureSet
+    from features.workspace import Workspace
+    from ml.registry import Registry
+    from ml.risk import RiskModel
+
+__all__ = ["Scored", "answer", "score", "settle"]
+
+REASONS = 5
+"""Reasons that are kept for every score."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run of the job did.
+
+    Attributes
+    ----------
+    assets
+        How many were scored.
+    decisions
+        How many of them were proposed, and how many passed over for which reason.
+    repeated
+        The run had been committed before: nothing was written.
+    """
+
+    run: ScoringRun
+    assets: int
+    decisions: Mapping[str, int]
+    repeated: bool = False
+
+    @property
+    def proposed(self) -> int:
+        """How many visits were proposed."""
+        return self.decisions.get(PROPOSED, 0)
+
+
+def score(
+    workspace: Workspace, engine: Engine, registry: Registry, *,
+    as_of: datetime | None = None, say: Callable[[str], None] = lambda _: None,
+) -> Scored:  # fmt: skip
+    """Score every asset in service at a cut-off, and propose visits, in one transaction.
+
+    Parameters
+    ----------
+    as_of
+        The cut-off; the last one not after the workspace's clock by default.
+
+    Raises
+    ------
+    DataError
+        The cut-off lies in the future, or no asset was in service at it.
+    ModelError
+        There is no champion, or it was made for other features.
+    """
+    from features.assets import build_point, feature_set
+
+    from features.freshness import freshness
+    from ml.risk import RiskModel
+
+    cutoff = _past(workspace, as_of or workspace.last_cutoff())
+    stored = registry.load("risk")
+    model = RiskModel.from_files(stored.files)
+    snapshot = workspace.pin()
+    data = freshness(snapshot, cutoff)
+    say(f"Scoring at {cutoff:%Y-%m-%d %H:%M} UTC with risk version {stored.version}")
+    features, meanings = build_point(snapshot, cutoff).to_pandas(), feature_set(snapshot)
+    if features.empty:
+        raise DataError(f"no asset was in service at {cutoff:%Y-%m-%d %H:%M} UTC", where="assets")
+    run = ScoringRun(
+        as_of=cutoff, data_as_of=data.known_at, data_committed_at=data.committed_at, data_versions=snapshot.versions,
+        model_version=f"risk/{stored.version}", calibration_status=_calibration(model),
+        feature_fingerprint=meanings.fingerprint, policy=workspace.config.section("policy", PolicyConfig),
+        horizons=model.config.horizons_days,
+    )  # fmt: skip
+    return settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id)
+
+
+def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd.DataFrame:
+    """What the model says of every asset.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per asset: ``asset_id, asset_model, region, failure_mode, reasons`` and ``p_{h}d``
+        for every horizon.
+    """
+    import pandas as pd
+
+    answered = model.probabilities(features)
+    said = _reasons(model, features, meanings)
+    answered["asset_model"] = features.get("asset_asset_model")
+    answered["region"] = features.get("asset_region")
+    answered["reasons"] = pd.Series([said.get(asset, []) for asset in answered["asset_id"]], dtype=object)
+    return answered
+
+
+def settle(engine: Engine, run: ScoringRun, answered: pd.DataFrame, workspace_id: str) -> Scored:
+    """Decide and write: scores, episodes and proposals stand together or not at all.
+
+    The writer's turn is taken before open work is read, so that two jobs at once cannot propose the
+    same asset, nor spend the same crew.
+    """
+    with writing(engine) as connection:
+        if run_is_stored(connection, run.run_id):
+            return Scored(run, len(answered), {}, repeated=True)
+        end_expired(connection, run.as_of, run.policy)
+        held = held_assets(connection, run.as_of)
+        crews = run.policy.capacity_per_run - proposals_made(connection, run.as_of)
+        decided = propose(answered, run.policy, horizons=_first_two(run.horizons), held=held, capacity=crews)
+        scored = answered.assign(**decided.drop(columns="asset_id"))
+        at = datetime.now(UTC)
+        save_scores(connection, run, scored, at=at)
+        save_proposals(connection, run, workspace_id, scored[scored["decision"] == PROPOSED].sort_values("rank"))
+        decisions = {str(name): int(count) for name, count in scored["decision"].value_counts().items()}
+        note(connection, at, "score", "run.scored", run.run_id, decisions=decisions)
+    return Scored(run, len(scored), decisions)
+
+
+def _past(workspace: Workspace, cutoff: datetime) -> datetime:
+    if cutoff > workspace.now():
+        raise DataError(
+            f"{cutoff:%Y-%m-%d %H:%M} UTC has not come yet", where="--as-of",
+            expected=f"at most the workspace's clock, {workspace.now():%Y-%m-%d %H:%M} UTC",
+        )  # fmt: skip
+    return cutoff.astimezone(UTC)
+
+
+def _calibration(model: RiskModel) -> str:
+    """``calibrated`` on a later slice, ``as_fitted`` where that would not have helped, or ``baseline``."""
+    if not model.hazards:
+        return "baseline"
+    lined = any((hazard.slope, hazard.intercept) != (1.0, 0.0) for hazard in model.hazards)
+    return "calibrated" if lined else "as_fitted"
+
+
+def _first_two(horizons: tuple[float, ...]) -> tuple[float, float]:
+    return horizons[0], horizons[min(1, len(horizons) - 1)]
+
+
+def _reasons(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> dict[str, list[dict[str, Any]]]:
+    """Asset → its reasons, the strongest first, each with the meaning and unit of its feature."""
+    known = {feature.name: {"meaning": feature.meaning, "unit": feature.unit} for feature in meanings.features}
+    said: dict[str, list[dict[str, Any]]] = {}
+    told = model.explain(features, top=REASONS)[["asset_id", "feature", "value", "contribution"]]
+    for asset, name, value, contribution in told.itertuples(index=False, name=None):
+        plain = value.item() if hasattr(value, "item") else value
+        reason = {"feature": name, "value": plain, "contribution": float(contribution)}
+        said.setdefault(str(asset), []).append(reason | known.get(name, {"meaning": "", "unit": ""}))
+    return said

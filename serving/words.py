@@ -1,0 +1,74 @@
+"""Reasons in words, for people: in the language that they asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = ["Language", "language_of", "reason_in_words", "why_in_words"]
+
+Language = Literal["en", "zh-CN"]
+
+_PHRASES: Mapping[Language, Mapping[str, str]] = MappingProxyType(
+    {
+        "en": {
+            "reason": "{meaning}: {value} ({direction} the risk)",
+            "raises": "raises", "lowers": "lowers", "missing": "not known",
+            "why": "{probability:.0%} within {days:g} d ({mode}); a visit is expected to save {value:,.2f}",
+        },
+        "zh-CN": {
+            "reason": "{meaning}：{value}（{direction}风险）",
+            "raises": "升高", "lowers": "降低", "missing": "未知",
+            "why": "{days:g} 天内故障概率 {probability:.0%}（{mode}）；上门预防预计节省 {value:,.2f}",
+        },
+    }
+)  # fmt: skip
+
+
+def language_of(accepted: str) -> Language:
+    """The language of an ``Accept-Language`` header that we speak; English where none.
+
+    >>> language_of("zh-CN,zh;q=0.9,en;q=0.8"), language_of("de")
+    ('zh-CN', 'en')
+    """
+    wishes = []
+    for place, part in enumerate(accepted.split(",")[:20]):
+        name, _, quality = part.strip().partition(";q=")
+        wishes.append((-_number(quality), place, name.strip().lower()))
+    for weight, _, name in sorted(wishes):
+        if weight < 0 and name.startswith(("zh", "en")):
+            return "zh-CN" if name.startswith("zh") else "en"
+    return "en"
+
+
+def reason_in_words(reason: Mapping[str, Any], language: Language) -> str:
+    """One reason, ``{feature, value, unit, meaning, contribution}``, as a short phrase."""
+    phrases = _PHRASES[language]
+    return phrases["reason"].format(
+        meaning=reason.get("meaning") or reason["feature"],
+        value=_amount(reason["value"], reason.get("unit") or "", phrases["missing"]),
+        direction=phrases["raises" if reason["contribution"] > 0 else "lowers"],
+    )
+
+
+def why_in_words(proposal: Mapping[str, Any], language: Language) -> str:
+    """Why a visit is proposed: the probability that carries it, its horizon, and the expected saving."""
+    return _PHRASES[language]["why"].format(
+        probability=proposal["probability"], days=proposal["horizon_days"], mode=proposal["failure_mode"],
+        value=proposal["value"],
+    )  # fmt: skip
+
+
+def _amount(value: Any, unit: str, missing: str) -> str:
+    if value is None:
+        return missing
+    text = f"{value:.4g}" if isinstance(value, float | int) else str(value)
+    return f"{text} {unit}".strip()
+
+
+def _number(quality: str) -> float:
+    try:
+        return min(max(float(quality), 0.0), 1.0) if quality else 1.0
+    except ValueError:
+        return 0.0
