@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from features.workspace import Snapshot
 
-__all__ = ["DAY_US", "Labels", "censorings", "data_end", "label", "windows"]
+__all__ = ["DAY_US", "Labels", "censorings", "data_end", "label", "record_start", "windows"]
 
 DAY_US = 86_400_000_000
 """Microseconds of a day."""
@@ -201,10 +201,35 @@ def data_end(snapshot: Snapshot) -> datetime:
         row = (
             con.execute(f"SELECT max(at) FROM ({' UNION ALL '.join(seen)})", {"now": now}).fetchone() if seen else None
         )
-    end = pd.Timestamp(row[0], unit="us", tz="UTC").to_pydatetime() if row and row[0] is not None else now
+    end = _EPOCH + timedelta(microseconds=row[0]) if row and row[0] is not None else now
     telling = {"tickets", "ticket_events", "services"}
     delays = [s.delay_hours for s in snapshot.workspace.config.sources.values() if s.table in telling]
     return end - timedelta(hours=max(delays, default=0.0))
+
+
+def record_start(snapshot: Snapshot, failures: pd.DataFrame) -> datetime:
+    """The instant from which failures were being recorded, as far as the tables can tell.
+
+    The latest of the first ``event_time`` of ``readings``, ``alarms``, ``tickets`` and ``services``:
+    from then on all of them were kept. Never after the first failure, which was recorded.
+
+    Raises
+    ------
+    ValueError
+        There is no failure.
+    """
+    if failures.empty:
+        raise ValueError("no failure, so no start of their record")
+    names = [name for name in ("readings", "alarms", "tickets", "services") if name in snapshot.tables]
+    firsts = [f"SELECT epoch_us(min(event_time)) AS at FROM {name}_rows" for name in names]
+    first: datetime = failures["event_time"].min().to_pydatetime()
+    if not firsts:
+        return first
+    with snapshot.connect() as con:
+        row = con.execute(f"SELECT max(at) FROM ({' UNION ALL '.join(firsts)})").fetchone()
+    if row is None or row[0] is None:
+        return first
+    return min(first, _EPOCH + timedelta(microseconds=row[0]))
 
 
 def censorings(snapshot: Snapshot) -> pd.DataFrame:

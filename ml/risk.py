@@ -48,16 +48,16 @@ class RiskConfig:
     start
         First cut-off; by default the first after which everything was being recorded.
     train_until
-        End of the view of the training rows; a day means its cut-off. With `calibrate_until` empty,
-        the past is divided by shares.
+        End of the view of the training rows. Without it and `calibrate_until` the past is divided
+        by shares. A day without a time means its cut-off.
     calibrate_until
         End of the view of the calibration rows, and first cut-off of the test window.
-    test_until
-        Last cut-off of the test window; by default the last whose window was seen.
+    observed_until
+        To when the record of failures is complete; by default as :func:`features.labels.data_end` says.
     every_days
-        Days between cut-offs; 0 chooses so many that training has at most `max_rows` rows.
+        Days between cut-offs; 0 chooses so many that the whole grid has at most `max_rows` rows.
     max_rows
-        Rows (asset, cut-off) of the whole grid that `every_days = 0` allows.
+        Rows (asset, cut-off) that `every_days = 0` allows.
     max_modes, min_mode_failures
         Failure modes told apart: the most frequent, with so many failures; the rest is ``other``.
     min_failures
@@ -74,9 +74,9 @@ class RiskConfig:
     start: datetime | date | None = None
     train_until: datetime | date | None = None
     calibrate_until: datetime | date | None = None
-    test_until: datetime | date | None = None
+    observed_until: datetime | date | None = None
     every_days: Annotated[int, Field(ge=0)] = 0
-    max_rows: Annotated[int, Field(ge=1_000)] = 80_000
+    max_rows: Annotated[int, Field(ge=1_000)] = 40_000
     max_modes: Annotated[int, Field(ge=1)] = 8
     min_mode_failures: Annotated[int, Field(ge=1)] = 10
     min_failures: Annotated[int, Field(ge=1)] = 20

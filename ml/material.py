@@ -1,0 +1,145 @@
+"""What a training learns from: features at many past cut-offs, and what happened after each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from features.errors import DataError
+from features.labels import Labels, censorings, data_end, label, record_start
+from features.workspace import Snapshot
+from ml.protocol import SLICES, SliceName, Split, by_time
+from ml.risk import RiskConfig, Slice
+
+__all__ = ["ANY", "OTHER", "Material", "gather"]
+
+OTHER, ANY = "other", "any"
+"""The mode of failures too few to be told apart, and of all failures where none are."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Rows, labels and their division.
+
+    Attributes
+    ----------
+    failures
+        One row per failure: ``asset_id``, ``failure_mode`` (one of `modes`), ``event_time``.
+    grid
+        One row per (asset, cut-off): ``asset_id``, ``as_of`` and the features.
+    rows, labels
+        The slices of the grid, and what happened after each of their rows.
+    feature_set
+        Fingerprint of the feature set.
+    """
+
+    config: RiskConfig
+    split: Split
+    modes: tuple[str, ...]
+    failures: pd.DataFrame
+    grid: pd.DataFrame
+    rows: Mapping[SliceName, pd.DataFrame]
+    labels: Mapping[SliceName, Labels]
+    feature_set: str
+
+    def slice(self, name: SliceName) -> Slice:
+        """A slice as the model wants it."""
+        return Slice(self.rows[name], self.labels[name].at_risk, self.labels[name].event)
+
+    def taught(self) -> int:
+        """Failures inside the training slice."""
+        first, end = self.split.ends("train")
+        return int(((self.failures["event_time"] > first) & (self.failures["event_time"] <= end)).sum())
+
+    def fingerprint(self) -> str:
+        """Hash of the rows: the same where the data are the same, in any order."""
+        digest = hashlib.sha256()
+        for frame, key in (
+            (self.grid, ["as_of", "asset_id"]),
+            (self.failures, ["event_time", "asset_id", "failure_mode"]),
+        ):
+            hashes = pd.util.hash_pandas_object(frame.sort_values(key), index=False)
+            digest.update(hashes.to_numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
+    """Build the material of a workspace.
+
+    Raises
+    ------
+    DataError
+        No failure, no asset in service, or too little history for the longest horizon.
+    ConfigError
+        The instants of ``[risk]`` are not in order, or the failure rule is wrong.
+    """
+    from features.assets import build_grid, feature_set
+
+    found = _failures(snapshot)
+    split = by_time(
+        config,
+        recorded_from=record_start(snapshot, found),
+        observed_until=data_end(snapshot),
+        cutoff_utc=snapshot.workspace.config.time.cutoff_utc,
+        assets=_assets(snapshot),
+    )
+    modes = _modes(found[found["event_time"] <= split.train_until], config)
+    failures = found.assign(failure_mode=found["failure_mode"].where(found["failure_mode"].isin(modes), modes[-1]))
+    cutoffs = split.cutoffs()
+    say(f"{len(failures):,} failures, modes: {', '.join(modes)}")
+    say(f"Features at {len(cutoffs)} cut-offs, {cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}")
+    grid: pd.DataFrame = build_grid(snapshot, cutoffs, say=say).to_pandas()
+    if grid.empty:
+        raise DataError(
+            "no asset was in service at any cut-off",
+            where="risk",
+            todo="Check assets.installed_at and assets.retired_at",
+        )
+    rows = {name: split.rows(grid, name) for name in SLICES}
+    censored = censorings(snapshot)
+    labels = {
+        name: label(
+            rows[name], failures, modes=modes, until=split.ends(name)[1], censored=censored,
+            edges_days=config.edges_days, horizons_days=config.horizons_days,
+        )
+        for name in SLICES
+    }  # fmt: skip
+    return Material(config, split, modes, failures, grid, rows, labels, feature_set(snapshot).fingerprint)
+
+
+def _failures(snapshot: Snapshot) -> pd.DataFrame:
+    from features.failures import failures
+
+    found = failures(snapshot)
+    if found.empty:
+        raise DataError(
+            f"no failure is on record under rule {snapshot.workspace.config.failure_rule.version}",
+            where="risk",
+            expected="at least one, better hundreds",
+            todo="Check the rule with `foremend labels`, and that the sources were ingested",
+        )
+    return found
+
+
+def _modes(failures: pd.DataFrame, config: RiskConfig) -> tuple[str, ...]:
+    """Failure modes told apart, by name, with `OTHER` last where some are too few; `ANY` where all are."""
+    counts = failures["failure_mode"].value_counts()
+    if len(counts) == 1:
+        return (str(counts.index[0]),)
+    frequent = sorted(map(str, counts[counts >= config.min_mode_failures].index[: config.max_modes]))
+    if len(frequent) < 2:
+        return (ANY,)
+    return (*frequent, *([OTHER] * (len(frequent) < len(counts))))
+
+
+def _assets(snapshot: Snapshot) -> int:
+    with snapshot.connect() as con:
+        row = con.execute("SELECT count(*) FROM assets").fetchone()
+    if not row or not row[0]:
+        raise DataError("no asset is known", where="risk", todo="Fill the table `assets`, then run `foremend ingest`")
+    return int(row[0])

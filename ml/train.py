@@ -1,0 +1,206 @@
+"""The recipe: tables → cut-offs → features → labels → split → fit → judge once → register.
+
+Training walks the same road as tonight's scoring, with another spine (many past cut-offs) and
+labels beside. The model that is registered is the one that was judged: it is not fitted again on
+the test window, so the figures printed are the figures of what serves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from features.errors import ModelError
+from features.workspace import Snapshot, Workspace
+from ml.baseline import AGE
+from ml.gates import Verdict, not_worse
+from ml.material import ANY, Material, gather
+from ml.protocol import Split
+from ml.quality import Quality, flat, judge
+from ml.registry import CHALLENGER, CHAMPION, Registry, Run
+from ml.risk import RiskConfig, RiskModel
+
+__all__ = ["MODEL", "TrainingReport", "train_risk"]
+
+MODEL = "risk"
+"""Name of the registered model."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training found.
+
+    Attributes
+    ----------
+    kind
+        ``hazard``, or ``baseline`` where too little could be learnt.
+    qualities
+        The model, then the age-only baseline, at every horizon of the test window.
+    rows
+        Rows (asset, cut-off) per slice.
+    failures
+        Failures inside the training slice.
+    notes
+        What a reader must know: fallbacks, thinning, features left out.
+    """
+
+    version: str
+    run_id: str
+    alias: str
+    verdict: str
+    kind: str
+    modes: tuple[str, ...]
+    split: Split
+    rows: Mapping[str, int]
+    failures: int
+    features: int
+    qualities: tuple[Quality, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    def quality(self, model: str, horizon_days: float) -> Quality:
+        """Figures of ``model`` (``model`` or ``baseline``) at a horizon; KeyError where there are none."""
+        for quality in self.qualities:
+            if quality.model == model and quality.horizon_days == horizon_days:
+                return quality
+        raise KeyError((model, horizon_days))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain data; a figure that is not defined is null."""
+        plain: dict[str, Any] = _nulled(asdict(self))
+        return plain
+
+
+def train_risk(
+    workspace: Workspace, *, promote: bool = False, mlflow_uri: str = "", say: Say = lambda _line: None
+) -> TrainingReport:
+    """Train, judge and register the failure-risk model of a workspace.
+
+    Parameters
+    ----------
+    promote
+        Make the new version champion whatever the gate says.
+    mlflow_uri
+        An MLflow server; the workspace's own store by default.
+    say
+        Takes one line of progress.
+
+    Raises
+    ------
+    ConfigError
+        ``[risk]`` or the failure rule holds something that cannot be meant.
+    DataError
+        No failure, no asset, or too little history for the longest horizon.
+    Fault
+        MLflow's store cannot be reached or written.
+    """
+    started = time.monotonic()
+    config = workspace.config.section("risk", RiskConfig)
+    snapshot = workspace.pin()
+    material = gather(snapshot, config, say)
+    say(f"Fitting on {len(material.rows['train']):,} rows with {material.taught():,} failures")
+    model = _fit(material)
+    say(f"Judging on {len(material.rows['test']):,} later rows")
+    qualities = (
+        *_judge("model", model.probabilities(material.rows["test"]), material),
+        *_judge("baseline", model.baseline_probabilities(material.rows["test"]), material),
+    )
+    say("Registering in MLflow")
+    registry = Registry(workspace.mlflow, mlflow_uri)
+    verdict = Verdict(True, "promoted by hand") if promote else _verdict(registry, qualities, material)
+    stored = registry.log(MODEL, _run(snapshot, material, qualities, verdict), model.to_files())
+    alias = CHAMPION if verdict.passed else CHALLENGER
+    registry.alias(MODEL, alias, stored.version)
+    return TrainingReport(
+        version=stored.version, run_id=stored.run_id, alias=alias, verdict=verdict.reason, kind=model.kind,
+        modes=material.modes, split=material.split, rows={name: len(rows) for name, rows in material.rows.items()},
+        failures=material.taught(), features=material.grid.shape[1] - 2, qualities=qualities,
+        notes=tuple(_notes(model, material)), seconds=time.monotonic() - started,
+    )  # fmt: skip
+
+
+def _fit(material: Material) -> RiskModel:
+    train = material.slice("train")
+    return RiskModel.fit(
+        train,
+        modes=material.modes,
+        config=material.config,
+        calibration=material.slice("calibrate"),
+        clocks={mode: _clock(train.features, mode) for mode in material.modes},
+        feature_set=material.feature_set,
+        trained_until=material.split.train_until.isoformat(),
+    )
+
+
+def _clock(features: pd.DataFrame, mode: str) -> str:
+    """A mode's clock for the baseline: its component's last service, else the asset's age, else none."""
+    names = (f"service_days_since_last_{mode}", AGE)
+    return next((name for name in names if name in features.columns), "")
+
+
+def _judge(name: str, probabilities: pd.DataFrame, material: Material) -> tuple[Quality, ...]:
+    return judge(name, probabilities, material.labels["test"], material.failures, material.config.capacities)
+
+
+def _verdict(registry: Registry, qualities: tuple[Quality, ...], material: Material) -> Verdict:
+    """Champion or challenger: the champion in force is judged on the very same rows."""
+    if not registry.has(MODEL):
+        return Verdict(True, "the first version")
+    try:
+        champion = RiskModel.from_files(registry.load(MODEL).files)
+        theirs = _judge("champion", champion.probabilities(material.rows["test"]), material)
+    except (ModelError, KeyError) as error:
+        return Verdict(True, f"the champion cannot be used on the present data: {error}")
+    place = list(material.config.horizons_days).index(material.config.decision_days)
+    return not_worse(_gated(qualities[place]), _gated(theirs[place]))
+
+
+def _gated(quality: Quality) -> dict[str, float]:
+    return {"average_precision": quality.average_precision, "brier": quality.brier}
+
+
+def _run(snapshot: Snapshot, material: Material, qualities: tuple[Quality, ...], verdict: Verdict) -> Run:
+    workspace = snapshot.workspace.config
+    parameters = {f"risk.{name}": value for name, value in asdict(material.config).items()}
+    parameters |= {f"split.{name}": value for name, value in asdict(material.split).items()}
+    parameters |= {
+        "tables": json.dumps(snapshot.versions, sort_keys=True),
+        "failure_rule": workspace.failure_rule.version,
+        "modes": ", ".join(material.modes),
+        "feature_set": material.feature_set,
+        "data_fingerprint": material.fingerprint(),
+        **{f"rows.{name}": len(rows) for name, rows in material.rows.items()},
+    }
+    return Run(parameters, flat(qualities), {"verdict": verdict.reason, "workspace": workspace.workspace.id})
+
+
+def _notes(model: RiskModel, material: Material) -> list[str]:
+    """What a reader of the figures must know."""
+    features, every = material.grid.shape[1] - 2, material.split.every_days
+    unused = features - len(model.layout.numbers) - len(model.layout.categories)
+    facts = (
+        (model.kind == "baseline",
+         f"{material.taught()} failures in training teach no more than the age-only baseline, which serves alone"),
+        (material.modes == (ANY,), "too few failures of any two modes: all failures are one mode"),
+        (unused > 0, f"{unused} of {features} features are constant or missing throughout training and were left out"),
+        (every > 1, f"cut-offs every {every} days keep the grid within [risk] max_rows"),
+        (material.grid["asset_id"].nunique() == 1, "a single asset: what it teaches holds for no other"),
+    )  # fmt: skip
+    return [text for holds, text in facts if holds]
+
+
+def _nulled(data: Any) -> Any:
+    """The same data with every NaN as None: JSON has no word for it."""
+    if isinstance(data, dict):
+        return {key: _nulled(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_nulled(value) for value in data]
+    return None if isinstance(data, float) and math.isnan(data) else data
