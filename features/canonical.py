@@ -1,35 +1,36 @@
-"""From rows as a source says them to canonical rows, as one SQL statement.
+"""From rows as a source says them to canonical rows, in SQL.
 
 Three layers, evaluated as one stream by DuckDB:
 
-*cast*
-    every column to its catalogue type (``TRY_CAST``); stamps without a zone get the source's;
-    ``event_time`` from the table's clock, ``known_at`` by the rules of ``data.md``; columns that
-    the catalogue does not know are kept as attributes.
-*judge*
-    every rule of :func:`features.rules.row_rules` and every failed cast, as reason codes.
-*empty*
-    values that cannot be meant become null; a row or a value that was refused carries its codes
-    and the row as it came, as JSON, for the quarantine.
+*typed*
+    every column as its catalogue type; ``event_time`` from the table's clock, ``known_at`` by the
+    rules of ``data.md``; columns that the catalogue does not know, kept as attributes;
+*judged*
+    every rule of :func:`features.rules.row_rules` and every failed cast, as reason codes;
+*canonical*
+    values that cannot be meant are null; a row that was refused, or lost a value, carries its
+    codes and itself as it came, as JSON, for the quarantine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from features.config import Config, Source
+from features.casting import Cast, attribute, cast, family, instant
+from features.config import Channel, Config, Source
 from features.errors import ConfigError, DataError, nearest
-from features.rules import row_rules
+from features.rules import RowRule
 from features.tables import BOOKKEEPING, TABLES, Column, Table
 from features.workspace import SQL_TYPES, ident, quote
 
-__all__ = ["Load", "canonical_columns", "canonical_sql", "long_table", "pivot_sql"]
+__all__ = ["Load", "canonical_sql", "check_columns", "check_options", "extra_columns", "long_rules", "long_table",
+           "typed_columns"]  # fmt: skip
 
 RESERVED = frozenset({*BOOKKEEPING, "month", "deleted"})
-ZONED = r"(?i)(z|utc|[+-]\d\d(:?\d\d)?)\s*$"
-EPOCH = "TIMESTAMPTZ '1970-01-01 00:00:00+00'"
+FOR_EVER = "TIMESTAMPTZ '1970-01-01 00:00:00+00'"
+"""When a thing without a beginning was known, on a first load."""
 
 
 @dataclass(frozen=True)
@@ -42,51 +43,117 @@ class Load:
         No row of this source was ever committed, or all are being replaced.
     start
         The workspace's clock when the ingest began.
+    raw
+        DuckDB type by column name of what the source returned.
+    stored
+        DuckDB type by column name of what the table holds.
     """
 
     name: str
     source: Source
     first: bool
     start: datetime
+    raw: Mapping[str, str]
+    stored: Mapping[str, str]
+
+    @property
+    def table(self) -> Table:
+        """The table as the source fills it; readings in long form have one row per channel."""
+        return long_table() if self.source.form == "long" else TABLES[self.source.table]
 
     @property
     def where(self) -> str:
         """Its place in ``foremend.toml``, for messages."""
         return f"foremend.toml [sources.{self.name}]"
 
+    @property
+    def clocked(self) -> bool:
+        """The source says itself when it knew a row."""
+        return bool(self._clock_column())
 
-@dataclass(frozen=True)
-class _Cast:
-    """A canonical column: how to read it, and when that failed.
+    def given(self, name: str) -> str:
+        """The source's spelling of a column, or empty where it returns none; letter case does not matter."""
+        return next((n for n in self.raw if n.casefold() == name.casefold()), "") if name else ""
 
-    `bad` and `naive` are predicates, empty where they cannot be; `spoils` says that a failure
-    costs the row, not only the value.
-    """
+    @property
+    def stamped(self) -> bool:
+        """The change column holds instants; else it holds whole numbers."""
+        column = self.given(self.source.change_column)
+        return bool(column) and family(self.raw[column]) not in {"integer", "number"}
 
-    name: str
-    sql: str
-    bad: str = ""
-    naive: str = ""
-    spoils: bool = True
+    def _clock_column(self) -> str:
+        if self.source.known_at:
+            return self.given(self.source.known_at)
+        return self.given(self.source.change_column) if self.stamped and not self.first else ""
+
+    def own_clock(self) -> str:
+        """SQL of the instant at which the source says that it knew the row, or empty."""
+        column = self._clock_column()
+        return instant("known_at", column, self.raw[column], self.source.zone).sql if column else ""
 
 
 def long_table() -> Table:
     """``readings`` as they come in long form: one row per asset, instant and channel."""
-    readings = TABLES["readings"]
-    columns = (
-        *readings.columns,
-        Column("channel", "text", "name of the channel", required=True),
-        Column("value", "number", "what it read"),
-    )
-    return Table("readings", "fact", readings.meaning, (*readings.key, "channel"), readings.clock, columns)
+    wide = TABLES["readings"]
+    channel = Column("channel", "text", "name of the channel", required=True)
+    value = Column("value", "number", "what it read")
+    return Table(wide.name, "fact", wide.meaning, (*wide.key, "channel"), wide.clock, (*wide.columns, channel, value))
 
 
-def canonical_columns(table: Table, extras: Iterable[str]) -> tuple[str, ...]:
-    """Columns that hold what a row says: the catalogue's and the attributes or channels; no bookkeeping."""
-    return (*(n for n in table.names if n != "event_time"), *sorted(extras))
+def check_options(name: str, source: Source) -> None:
+    """Stop where a source declares what its table cannot mean.
+
+    Raises
+    ------
+    ConfigError
+        It names the key.
+    """
+    table, where = TABLES[source.table], f"foremend.toml [sources.{name}]"
+    wrong = {
+        "form = 'long'": source.form == "long" and not table.wide and "`form` is for readings",
+        "corrections": source.corrections and table.kind != "fact" and "versions are kept, nothing is overwritten",
+        "full": source.full and table.kind == "fact" and "facts are never taken back",
+    }
+    for key, why in wrong.items():
+        if why:
+            raise ConfigError(f"{key} makes no sense for {table.name}: {why}", where=where, todo="Leave it out")
+    for column, revealing in source.reveals.items():
+        if revealing != "known_at" and revealing not in {c.name for c in table.columns if c.type == "instant"}:
+            instants = [c.name for c in table.columns if c.type == "instant"]
+            raise ConfigError(
+                f"'{column}' is revealed by '{revealing}', which is no instant of {table.name}",
+                where=f"{where} reveals", todo=nearest(revealing, [*instants, "known_at"]),
+            )  # fmt: skip
 
 
-def extra_columns(table: Table, load: Load, raw: Mapping[str, str], config: Config) -> tuple[str, ...]:
+def check_columns(load: Load) -> None:
+    """Stop where the query lacks a column.
+
+    Raises
+    ------
+    DataError
+        A required column is missing.
+    ConfigError
+        The column that `known_at` or `change_column` names is missing.
+    """
+    filled = {"system"}  # by the source's name, where the query says nothing
+    missing = [name for name in load.table.required if name not in filled and not load.given(name)]
+    if missing:
+        spare = [n for n in load.raw if n.casefold() not in load.table.names]
+        raise DataError(
+            f"the query returns no column '{missing[0]}'", where=f"{load.where} → {load.source.table}",
+            expected=f"{', '.join(n for n in load.table.required if n not in filled)}",
+            todo=f"Name it with AS in the query. {nearest(missing[0], spare) if spare else ''}".strip(),
+        )  # fmt: skip
+    for role in ("known_at", "change_column"):
+        name = getattr(load.source, role)
+        if name and not load.given(name):
+            raise ConfigError(
+                f"the query returns no column '{name}'", where=f"{load.where} {role}", todo=nearest(name, load.raw)
+            )
+
+
+def extra_columns(load: Load, channels: Mapping[str, Channel]) -> tuple[str, ...]:
     """Columns of the source that the catalogue does not know: channels, or attributes to keep.
 
     Raises
@@ -94,99 +161,149 @@ def extra_columns(table: Table, load: Load, raw: Mapping[str, str], config: Conf
     ConfigError
         A channel is not declared, or a name is reserved or cannot be stored.
     """
-    mapped = {name.casefold() for name in (load.source.known_at, load.source.change_column) if name}
-    extras = [n for n in raw if n.casefold() not in table.names and not (n.casefold() in mapped and _own(n, table))]
+    clocks = {load.given(load.source.known_at), load.given(load.source.change_column)}
+    extras = [n for n in load.raw if n.casefold() not in load.table.names and n not in clocks]
     for name in extras:
-        if name.casefold() in RESERVED:
-            raise ConfigError(
-                f"the query returns '{name}', which ingest sets itself", where=load.where,
-                todo=_reserved_advice(name.casefold(), table),
-            )  # fmt: skip
-        if set(name) & set(" ,;{}()\n\t="):
-            raise ConfigError(
-                f"a column cannot be called '{name}'", where=load.where, todo="Name it with AS in the query"
-            )
-        if table.wide and name not in config.channels:
+        _check_name(load, name)
+        if load.table.wide and name not in channels:
+            near = nearest(name, channels)
             raise ConfigError(
                 f"the channel '{name}' is not declared", where=load.where,
-                todo=f"{nearest(name, config.channels)} Else declare [channels.{name}] with its unit and range",
+                todo=f"{near if near.startswith('Did') else f'{near}.'} Else declare [channels.{name}]",
             )  # fmt: skip
-    return tuple(extras)
+    if load.source.form == "long":
+        return ()
+    return tuple(n for n in extras if n in load.stored or family(load.raw[n]) != "null")
 
 
-def _own(name: str, table: Table) -> bool:
-    """Columns that only say when a row was known or changed are not kept: readings have no attributes."""
-    return table.wide or name.casefold() in RESERVED
+def _check_name(load: Load, name: str) -> None:
+    folded = name.casefold()
+    if folded in RESERVED:
+        advice = {
+            "known_at": 'Declare known_at = "known_at" for the source, or leave it out',
+            "event_time": f"Return it as '{load.table.clock}'",
+        }
+        raise ConfigError(
+            f"the query returns '{name}', which ingest sets itself", where=load.where,
+            todo=advice.get(folded, "Give it another name with AS"),
+        )  # fmt: skip
+    if set(name) & set(" ,;{}()\n\t="):
+        raise ConfigError(f"a column cannot be called '{name}'", where=load.where, todo="Name it with AS in the query")
 
 
-def _reserved_advice(name: str, table: Table) -> str:
-    if name == "known_at":
-        return 'Declare known_at = "known_at" for the source, or leave it out'
-    return f"Return it as '{table.clock}'" if name == "event_time" else "Give it another name with AS"
+def typed_columns(load: Load, extras: Sequence[str]) -> tuple[Cast, ...]:
+    """How every canonical column is read: the catalogue's, then the extras, then the two clocks.
+
+    Raises
+    ------
+    DataError
+        The stamps of a column carry no zone, and the source declares none.
+    """
+    try:
+        casts = [_catalogued(load, column) for column in load.table.columns]
+        casts += [_extra(load, name) for name in extras]
+        own = load.own_clock()
+    except DataError as error:
+        raise DataError(error.found, expected=error.expected, where=load.where, todo=error.todo) from None
+    clock = next(c.sql for c in casts if c.name == load.table.clock)
+    if "event_time" not in load.table.names:
+        casts.append(Cast("event_time", clock))
+    return (*casts, Cast("known_at", _known_at(load, clock, own)))
 
 
-def canonical_sql(table: Table, load: Load, raw: Mapping[str, str], config: Config) -> str:
-    """The statement that makes canonical rows from the view ``raw``.
+def _catalogued(load: Load, column: Column) -> Cast:
+    given = load.given(column.name)
+    if given:
+        needed = column.required or column.name in load.table.key
+        return cast(column.name, column.type, given, load.raw[given], load.source.zone, required=needed)
+    if column.name == "system":
+        return Cast("system", quote(load.source.system or load.name))
+    return Cast(column.name, f"CAST(NULL AS {SQL_TYPES[column.type]})")
 
-    Parameters
-    ----------
-    raw
-        DuckDB type by column name of ``raw``.
+
+def _extra(load: Load, name: str) -> Cast:
+    if load.table.wide:
+        return cast(name, "number", name, load.raw[name], load.source.zone, required=False)
+    return attribute(name, load.raw[name], load.stored.get(name, ""), load.source.zone)
+
+
+def _known_at(load: Load, clock: str, own: str) -> str:
+    start = f"TIMESTAMPTZ {quote(load.start.isoformat())}"
+    happened = f"({clock} + to_microseconds({round(load.source.delay_hours * 3.6e9)}))"
+    if load.first:  # what is planned for later is known already
+        rule = f"CASE WHEN {clock} IS NULL THEN {FOR_EVER} ELSE least({happened}, {start}) END"
+    else:
+        rule = f"greatest({happened}, {start})"
+    return f"coalesce({own}, {rule})" if own else rule
+
+
+def _changed(load: Load) -> str:
+    """The change column as a whole number: the watermark's measure. A stamp from the future must not hide later rows."""
+    column = load.given(load.source.change_column)
+    if not column:
+        return "CAST(NULL AS BIGINT)"
+    if not load.stamped:
+        return f"try_cast({ident(column)} AS BIGINT)"
+    changed = instant("changed", column, load.raw[column], load.source.zone).sql
+    return f"CASE WHEN {changed} <= TIMESTAMPTZ {quote(load.start.isoformat())} THEN epoch_us({changed}) END"
+
+
+def long_rules(channels: Mapping[str, Channel]) -> tuple[RowRule, ...]:
+    """The ranges of the channels, for readings in long form."""
+    rules = []
+    for name, channel in channels.items():
+        if channel.range is not None:
+            low, high = channel.range
+            where = f"channel = {quote(name)} AND value NOT BETWEEN {low!r} AND {high!r}"
+            rules.append(RowRule("out_of_range", where, "value", ("value",), "", "", "value"))
+    return tuple(rules)
+
+
+def canonical_sql(load: Load, casts: Sequence[Cast], rules: Iterable[RowRule]) -> str:
+    """The statement that makes canonical rows of the view ``raw``.
 
     Returns
     -------
     str
-        SQL for: canonical columns, ``event_time``, ``known_at``, ``_changed`` (watermark: whole
-        number or microseconds), ``_refused`` and ``_spoilt`` (reason codes or null), ``_row`` (JSON
-        where either is not null).
-
-    Raises
-    ------
-    ConfigError, DataError
-        A column that must be there is missing, a channel is not declared, a whole column cannot
-        be read.
+        SQL for: every cast's column, ``_changed`` (see :func:`_changed`), ``_refused`` and ``_spoilt``
+        (reason codes, or null), ``_row`` (JSON where either is not null).
     """
-    _check_required(table, load, raw)
-    extras = extra_columns(table, load, raw, config)
-    given = {name.casefold(): name for name in raw}
-    casts = [_cast(column.name, column.type, given.get(column.name), raw, load, table) for column in table.columns]
-    casts += [_cast(n, "number", n, raw, load, table) if table.wide else _attribute(n, raw[n], load) for n in extras]
-    return _judged(table, load, config, casts, given, raw)
-
-
-def _judged(
-    table: Table, load: Load, config: Config, casts: list[_Cast], given: Mapping[str, str], raw: Mapping[str, str]
-) -> str:
-    columns = {cast.name: cast.sql for cast in casts}
-    clock = columns[table.clock]
-    columns["event_time"] = clock
-    own = _own_clock(load, given, raw)
-    columns["known_at"] = _known_at(load, clock, own)
-    typed = ", ".join(f"{sql} AS {ident(name)}" for name, sql in columns.items())
-    typed += f", {_changed(load, given, raw)} AS _changed, raw AS _raw"
-    typed += f", {_codes(_failures(casts, spoils=True))} AS _failed, {_codes(_failures(casts, spoils=False))} AS _lost"
-
-    rules = [rule for rule in row_rules(table, config, now=load.start) if set(rule.columns) <= set(columns)]
-    refused = _codes([(r.code, r.where) for r in rules if r.cost == "row"])
-    spoilt = [r for r in rules if r.cost == "value"]
-    emptied = {
-        name: " OR ".join(f"coalesce({r.where}, false)" for r in spoilt if r.column == name)
-        for name in {r.column for r in spoilt}
-    }
-    kept = ", ".join(
-        f"CASE WHEN {emptied[n]} THEN NULL ELSE {ident(n)} END AS {ident(n)}" if n in emptied else ident(n)
-        for n in columns
-    )
+    rules = [rule for rule in rules if set(rule.columns) <= {c.name for c in casts}]
+    spoilt = [rule for rule in rules if rule.cost == "value"]
+    emptied = {name: [r.where for r in spoilt if r.column == name] for name in {r.column for r in spoilt}}
+    kept = ", ".join(_emptied(cast.name, emptied.get(cast.name, [])) for cast in casts)
+    refused = _codes((r.code, r.where) for r in rules if r.cost == "row")
     return (
-        f"WITH typed AS (SELECT {typed} FROM raw), judged AS (SELECT *, {_merged('_failed', refused)} AS _refused, "
-        f"{_merged('_lost', _codes([(r.code, r.where) for r in spoilt]))} AS _spoilt FROM typed) "
+        f"WITH typed AS ({typed_sql(load, casts)}), "
+        f"judged AS (SELECT *, {_merged('_failed', refused)} AS _refused, "
+        f"{_merged('_lost', _codes((r.code, r.where) for r in spoilt))} AS _spoilt FROM typed) "
         f"SELECT {kept}, _changed, _refused, _spoilt, "
-        f"CASE WHEN _refused IS NOT NULL OR _spoilt IS NOT NULL THEN CAST(to_json(_raw) AS VARCHAR) END AS _row FROM judged"
+        f"CASE WHEN _refused IS NOT NULL OR _spoilt IS NOT NULL THEN {_json(load.raw)} END AS _row FROM judged"
     )
+
+
+def typed_sql(load: Load, casts: Iterable[Cast]) -> str:
+    """The first layer: canonical columns, and the codes of the casts that failed."""
+    casts = list(casts)
+    columns = ", ".join(f"{cast.sql} AS {ident(cast.name)}" for cast in casts)
+    failed, lost = (_codes(_failures(cast for cast in casts if cast.spoils is spoils)) for spoils in (True, False))
+    return f"SELECT {columns}, {_changed(load)} AS _changed, raw AS _raw, {failed} AS _failed, {lost} AS _lost FROM raw"
+
+
+def _failures(casts: Iterable[Cast]) -> list[tuple[str, str]]:
+    chosen = list(casts)
+    return [("bad_type", c.bad) for c in chosen if c.bad] + [("naive_stamp", c.naive) for c in chosen if c.naive]
+
+
+def _emptied(name: str, predicates: list[str]) -> str:
+    if not predicates:
+        return ident(name)
+    bad = " OR ".join(f"coalesce({predicate}, false)" for predicate in predicates)
+    return f"CASE WHEN {bad} THEN NULL ELSE {ident(name)} END AS {ident(name)}"
 
 
 def _codes(pairs: Iterable[tuple[str, str]]) -> str:
-    """SQL for the list of codes whose predicate holds."""
+    """SQL for the list of codes whose predicate holds; null where it does not."""
     cases = ", ".join(f"CASE WHEN {where} THEN {quote(code)} END" for code, where in pairs)
     return f"CAST([{cases}] AS VARCHAR[])"
 
@@ -195,156 +312,12 @@ def _merged(left: str, right: str) -> str:
     return f"nullif(array_to_string(list_sort(list_distinct(list_concat({left}, {right}))), ','), '')"
 
 
-def _failures(casts: Iterable[_Cast], *, spoils: bool) -> list[tuple[str, str]]:
-    chosen = [cast for cast in casts if cast.spoils == spoils]
-    return [("bad_type", c.bad) for c in chosen if c.bad] + [("naive_stamp", c.naive) for c in chosen if c.naive]
-
-
-def _check_required(table: Table, load: Load, raw: Mapping[str, str]) -> None:
-    if "system" in table.names and "system" not in (n.casefold() for n in raw):
-        raw = {**raw, "system": "VARCHAR"}
-    given = {name.casefold() for name in raw}
-    missing = [name for name in table.required if name not in given]
-    if missing:
-        spare = [n for n in raw if n.casefold() not in table.names]
-        raise DataError(
-            f"the query returns no column '{missing[0]}'", where=f"{load.where} → {table.name}",
-            expected=f"{', '.join(table.required)}",
-            todo=f"Name it with AS in the query. {nearest(missing[0], spare) if spare else ''}".strip(),
-        )  # fmt: skip
-    for role in ("known_at", "change_column"):
-        name = getattr(load.source, role)
-        if name and name.casefold() not in given:
-            raise ConfigError(
-                f"the query returns no column '{name}'", where=f"{load.where} {role}", todo=nearest(name, raw)
-            )
-
-
-def _family(sql_type: str) -> str:
-    """Kind of a DuckDB type, as far as reading it differs."""
-    head = sql_type.upper()
-    if head.endswith("]") or head.startswith(("STRUCT", "MAP", "UNION", "JSON")):
-        return "nested"
-    if head.startswith("TIMESTAMP"):
-        return "zoned" if "TIME ZONE" in head else "naive"
-    if head.startswith(("DECIMAL", "DOUBLE", "FLOAT")):
-        return "number"
-    if head in {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
-                "UHUGEINT", "BIGNUM"}:  # fmt: skip
-        return "integer"
-    return {"DATE": "naive", "BOOLEAN": "boolean"}.get(head, "null" if "NULL" in head else "text")
-
-
-def _cast(name: str, wanted: str, given: str | None, raw: Mapping[str, str], load: Load, table: Table) -> _Cast:
-    if given is None:
-        fill = quote(load.source.system or load.name) if name == "system" else f"CAST(NULL AS {SQL_TYPES[wanted]})"  # type: ignore[index]
-        return _Cast(name, fill)
-    column, family = ident(given), _family(raw[given])
-    if wanted == "instant":
-        return _instant(name, given, raw[given], load)
-    if wanted == "text":
-        return _Cast(name, _text(column, family))
-    if wanted == "number" and family == "boolean":
-        return _Cast(name, f"CAST({column} AS DOUBLE)")
-    sql = f"try_cast({column} AS {SQL_TYPES[wanted]})"  # type: ignore[index]
-    blank = f"trim({column}) <> ''" if family == "text" else "true"
-    bad = "" if family in {wanted, "null"} else f"{column} IS NOT NULL AND {blank} AND {sql} IS NULL"
-    return _Cast(name, sql, bad, spoils=name in table.required)
-
-
-def _text(column: str, family: str) -> str:
-    """Text without blanks around it; empty is null; a whole number kept as a float loses its ``.0``."""
-    if family == "nested":
-        return f"CAST(to_json({column}) AS VARCHAR)"
-    if family == "number":
-        whole = f"{column} = round({column}) AND abs({column}) < 1e15"
-        return f"CASE WHEN {whole} THEN CAST(CAST({column} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
-    return f"nullif(trim(CAST({column} AS VARCHAR)), '')"
-
-
-def _instant(name: str, given: str, sql_type: str, load: Load) -> _Cast:
-    column, family, zone = ident(given), _family(sql_type), load.source.zone
-    finite = "CASE WHEN isfinite({0}) THEN {0} END"
-    if family == "zoned":
-        return _Cast(name, finite.format(column), f"NOT isfinite({column})")
-    if family == "null":
-        return _Cast(name, "CAST(NULL AS TIMESTAMPTZ)")
-    if family == "naive":
-        if not zone:
-            raise DataError(
-                f"the stamps of '{given}' carry no zone", where=load.where, expected="a zone",
-                todo='Declare the zone that they are meant in, e.g. zone = "Asia/Shanghai"',
-            )  # fmt: skip
-        local = finite.format(f"CAST({column} AS TIMESTAMP)")
-        return _Cast(name, f"timezone({quote(zone)}, {local})", f"NOT isfinite({column})")
-    if family != "text":
-        raise ConfigError(
-            f"'{given}' is {sql_type}, not an instant", where=load.where,
-            todo=f"Convert it in the query, e.g. to_timestamp({given}) for seconds since 1970",
-        )  # fmt: skip
-    return _instant_of_text(name, column, zone)
-
-
-def _instant_of_text(name: str, column: str, zone: str) -> _Cast:
-    """Stamps as text: those that carry a zone mean it, the others mean the source's."""
-    zoned = (
-        f"regexp_matches({column}, {quote(ZONED)}) AND NOT regexp_matches({column}, '^\\s*\\d{{4}}-\\d\\d-\\d\\d\\s*$')"
-    )
-    local = f"timezone({quote(zone)}, try_cast({column} AS TIMESTAMP))" if zone else "CAST(NULL AS TIMESTAMPTZ)"
-    sql = f"CASE WHEN {zoned} THEN try_cast({column} AS TIMESTAMPTZ) ELSE {local} END"
-    said = f"{column} IS NOT NULL AND trim({column}) <> ''"
-    naive = "" if zone else f"{said} AND NOT ({zoned}) AND try_cast({column} AS TIMESTAMP) IS NOT NULL"
-    bad = f"{said} AND ({sql}) IS NULL" + (f" AND NOT ({naive})" if naive else "")
-    return _Cast(name, f"CASE WHEN isfinite({sql}) THEN {sql} END", bad, naive)
-
-
-def _attribute(name: str, sql_type: str, load: Load) -> _Cast:
-    """A column of the company's own: text, whole number, number, truth value or instant."""
-    family = _family(sql_type)
-    if family == "naive" and sql_type.upper() == "DATE":
-        return _Cast(name, f"CAST({ident(name)} AS VARCHAR)")
-    if family in {"naive", "zoned"}:
-        return _instant(name, name, sql_type, load)
-    if family == "integer":
-        return _Cast(name, f"try_cast({ident(name)} AS BIGINT)")
-    if family == "number":
-        return _Cast(name, f"CAST({ident(name)} AS DOUBLE)")
-    return _Cast(name, ident(name) if family == "boolean" else _text(ident(name), family))
-
-
-def _own_clock(load: Load, given: Mapping[str, str], raw: Mapping[str, str]) -> str:
-    """SQL of the instant at which the source says that it knew the row, or empty."""
-    name = load.source.known_at or ("" if load.first else load.source.change_column)
-    column = given.get(name.casefold(), "") if name else ""
-    if not column or (not load.source.known_at and _family(raw[column]) in {"integer", "number"}):
-        return ""
-    return _instant("known_at", column, raw[column], load).sql
-
-
-def _known_at(load: Load, clock: str, own: str) -> str:
-    start = f"TIMESTAMPTZ {quote(load.start.isoformat())}"
-    happened = f"({clock} + to_microseconds({round(load.source.delay_hours * 3.6e9)}))"
-    if load.first:  # a plan for later is known already
-        rule = f"coalesce(least({happened}, {start}), {EPOCH})"
-    else:
-        rule = f"greatest({happened}, {start})"
-    return f"coalesce({own}, {rule})" if own else rule
-
-
-def _changed(load: Load, given: Mapping[str, str], raw: Mapping[str, str]) -> str:
-    """The watermark column as a whole number."""
-    if not load.source.change_column:
-        return "CAST(NULL AS BIGINT)"
-    column = given[load.source.change_column.casefold()]
-    if _family(raw[column]) in {"integer", "number"}:
-        return f"try_cast({ident(column)} AS BIGINT)"
-    return f"epoch_us({_instant('changed', column, raw[column], load).sql})"
-
-
-def pivot_sql(channels: Iterable[str]) -> str:
-    """Long canonical rows (view ``long``) as wide ones: one row per asset and instant, one column per channel."""
-    wide = ", ".join(f"max(value) FILTER (channel = {quote(c)}) AS {ident(c)}" for c in sorted(channels))
-    return (
-        f"SELECT asset_id, event_time, {wide}, max(known_at) AS known_at, max(_changed) AS _changed "
-        f"FROM long GROUP BY asset_id, event_time"
-    )
+def _json(raw: Mapping[str, str]) -> str:
+    """SQL for the row as it came, as JSON; NaN and infinity, which JSON lacks, as text."""
+    fields = []
+    for name, sql_type in raw.items():
+        value = f"_raw.{ident(name)}"
+        if sql_type in {"DOUBLE", "FLOAT"}:
+            value = f"CASE WHEN isfinite({value}) THEN to_json({value}) ELSE to_json(CAST({value} AS VARCHAR)) END"
+        fields.append(f"{ident(name)} := {value}")
+    return f"CAST(to_json(struct_pack({', '.join(fields)})) AS VARCHAR)"

@@ -8,7 +8,7 @@ never part, whenever the process dies.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable
 
-__all__ = ["State", "Write", "commit", "recorded", "stale_since"]
+__all__ = [
+    "State",
+    "Write",
+    "check_same_meaning",
+    "commit",
+    "recorded",
+    "homes",
+    "stale_since",
+    "watermark",
+    "withdraw",
+]
 
 MEANING = ("table", "query", "connection", "system", "zone", "delay_hours", "known_at", "form")
 """What a fingerprint is made of; see :meth:`features.config.Source.fingerprint`."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -35,29 +46,29 @@ class State:
     Attributes
     ----------
     fingerprint
-        As a 60-bit number; 0 where the source's rows were taken out again.
+        As a 60-bit number.
     watermark
-        Largest value of the change column: whole number, or microseconds since 1970.
+        Largest value of the change column that was read.
     """
 
     fingerprint: int
-    watermark: int | None
+    watermark: datetime | int | None
 
 
 @dataclass(frozen=True)
 class Write:
-    """One commit.
+    """One commit of one source.
 
     Attributes
     ----------
     predicate
-        Rows that it replaces, as Delta's SQL; empty appends.
+        Stored rows that it replaces, as Delta's SQL; empty appends.
     rebuilt
-        All rows of the source are being replaced: what was made from them is stale.
+        All rows of the source are replaced: what was made from them is stale.
     """
 
     source: str
-    watermark: int | None
+    watermark: datetime | int | None
     predicate: str = ""
     rebuilt: bool = False
 
@@ -67,15 +78,35 @@ def fingerprint(source: Source) -> int:
     return int(source.fingerprint()[:15], 16)
 
 
-def recorded(delta: DeltaTable | None, name: str, column: str) -> State | None:
-    """What is recorded of a source in a table, or None where it never wrote."""
+def recorded(snapshot: Snapshot, name: str) -> State | None:
+    """What is recorded of a source in the table that it fills, or None where it never wrote."""
+    source = snapshot.workspace.config.sources[name]
+    delta = snapshot.tables.get(source.table)
     mark = delta.transaction_version(f"source:{name}:fingerprint") if delta else None
     if delta is None or not mark:
         return None
-    return State(mark, delta.transaction_version(f"source:{name}:watermark:{column}") if column else None)
+    marks = {stamped: delta.transaction_version(_watermark_mark(name, source, stamped)) for stamped in (True, False)}
+    stamped = marks[True] is not None
+    return State(mark, watermark(marks[stamped], stamped=stamped))
 
 
-def check_same_meaning(workspace: Workspace, name: str) -> None:
+def watermark(value: int | None, *, stamped: bool) -> datetime | int | None:
+    """A change column's value as it is meant: microseconds since 1970 where it is `stamped`, else the number."""
+    return value if value is None or not stamped else EPOCH + timedelta(microseconds=value)
+
+
+def _watermark_mark(name: str, source: Source, stamped: bool) -> str:
+    """Named by column and kind, so that another change column starts from the beginning."""
+    return f"source:{name}:watermark:{source.change_column}:{'instant' if stamped else 'number'}"
+
+
+def homes(snapshot: Snapshot, name: str) -> tuple[str, ...]:
+    """The tables that hold rows of a source: more than its own where it was re-mapped to another."""
+    mark = f"source:{name}:fingerprint"
+    return tuple(table for table in TABLES if (d := snapshot.tables.get(table)) and d.transaction_version(mark))
+
+
+def check_same_meaning(snapshot: Snapshot, name: str) -> None:
     """Stop where a source was re-mapped since its rows were committed.
 
     Raises
@@ -83,15 +114,15 @@ def check_same_meaning(workspace: Workspace, name: str) -> None:
     WorkspaceError
         It names what changed.
     """
-    source = workspace.config.sources[name]
-    for table in TABLES:
-        delta = workspace.delta(table)
-        state = recorded(delta, name, "")
-        if state and delta and (table != source.table or state.fingerprint != fingerprint(source)):
+    source = snapshot.workspace.config.sources[name]
+    for table in homes(snapshot, name):
+        delta = snapshot.tables[table]
+        if table != source.table or delta.transaction_version(f"source:{name}:fingerprint") != fingerprint(source):
             raise WorkspaceError(
-                f"its rows in {table} were made with {_difference(delta, name, source)}",
+                f"its rows in {table} were read with {_difference(delta, name, source)}",
                 where=f"foremend.toml [sources.{name}]",
-                todo=f"Run `foremend ingest --rebuild {name}` to replace them; what was made from them becomes stale",
+                todo=f"Run `foremend ingest --rebuild {name}` to replace them (features, labels and models made from "
+                "them become stale), or take the change back",
             )
 
 
@@ -101,35 +132,47 @@ def _difference(delta: DeltaTable, name: str, source: Source) -> str:
         if note.get("source") == name and "meaning" in note:
             before = note["meaning"]
             changed = [key for key in MEANING if before.get(key) != getattr(source, key)]
-            return "another " + ", ".join(
-                key if key == "query" else f"{key} ({before.get(key)!r}, now {getattr(source, key)!r})"
-                for key in changed
-            )
+            values = [k if k == "query" else f"{k} = {before.get(k)!r} (now {getattr(source, k)!r})" for k in changed]
+            return f"another {', '.join(values)}" if values else "other settings"
     return "other settings"
 
 
 def commit(workspace: Workspace, write: Write, rows: pa.RecordBatchReader | None) -> int:
-    """Commit rows and state at once; None for `rows` moves only the state. Returns the table's version."""
-    from deltalake import write_deltalake
+    """Commit rows and state at once; returns the table's version.
+
+    Parameters
+    ----------
+    rows
+        None moves only the state of a source that has written before.
+    """
+    from deltalake import WriterProperties, write_deltalake
 
     source = workspace.config.sources[write.source]
-    table = TABLES[source.table]
-    path = workspace.table_path(table.name)
+    delta, parts = workspace.delta(source.table), ["month"] if TABLES[source.table].kind == "fact" else None
     properties = _properties(write, source)
-    delta = workspace.delta(table.name)
-    if rows is None:
-        assert delta is not None  # noqa: S101 - only a committed source has a watermark to move
-        parts = ["month"] if table.kind == "fact" else None
+    if rows is None and delta is not None:
         delta.create_write_transaction([], "append", delta.schema(), parts, commit_properties=properties)
     else:
-        replaced: dict[str, Any] = {"mode": "overwrite", "predicate": write.predicate} if write.predicate else {}
+        how: dict[str, Any] = {"mode": "append"}
+        if write.predicate and delta is not None:
+            how = {"mode": "overwrite", "predicate": write.predicate}
         write_deltalake(
-            str(path), rows, partition_by=["month"] if table.kind == "fact" else None,
-            schema_mode="merge", writer_properties=_writer(), commit_properties=properties,
-            **(replaced if delta is not None else {}) or {"mode": "append"},
+            str(workspace.table_path(source.table)), rows, partition_by=parts, schema_mode="merge",
+            writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=250_000),
+            commit_properties=properties, **how,
         )  # fmt: skip
-    after = workspace.delta(table.name)
+    after = workspace.delta(source.table)
     return after.version() if after else 0
+
+
+def withdraw(workspace: Workspace, table: str, name: str) -> None:
+    """Take the rows of a source out of a table that it no longer fills, with its state."""
+    from deltalake import CommitProperties, Transaction
+
+    delta = workspace.delta(table)
+    if delta is not None:
+        properties = CommitProperties(app_transactions=[Transaction(f"source:{name}:fingerprint", 0)])
+        delta.delete(source_is(name), commit_properties=properties)
 
 
 def _properties(write: Write, source: Source) -> CommitProperties:
@@ -138,36 +181,33 @@ def _properties(write: Write, source: Source) -> CommitProperties:
     name = write.source
     marks = {f"source:{name}:fingerprint": fingerprint(source)}
     if write.watermark is not None:
-        marks[f"source:{name}:watermark:{source.change_column}"] = write.watermark
+        stamped = isinstance(write.watermark, datetime)
+        marks[_watermark_mark(name, source, stamped)] = _microseconds(write.watermark)
     if write.rebuilt:
-        marks[f"source:{name}:rebuilt"] = int(datetime.now(UTC).timestamp() * 1e6)
+        marks[f"source:{name}:rebuilt"] = _microseconds(datetime.now(UTC))
     note = {"source": name, "meaning": {key: getattr(source, key) for key in MEANING}, "rebuilt": write.rebuilt}
-    return CommitProperties(
-        custom_metadata={"foremend": json.dumps(note)}, app_transactions=[Transaction(k, v) for k, v in marks.items()]
-    )
+    transactions = [Transaction(mark, value) for mark, value in marks.items()]
+    return CommitProperties(custom_metadata={"foremend": json.dumps(note)}, app_transactions=transactions)
 
 
-def _writer() -> Any:
-    from deltalake import WriterProperties
-
-    return WriterProperties(compression="ZSTD", max_row_group_size=250_000)
+def _microseconds(value: datetime | int) -> int:
+    return value if isinstance(value, int) else (value - EPOCH) // timedelta(microseconds=1)
 
 
-def stale_since(snapshot: Snapshot, names: Iterable[str] | None = None) -> Mapping[str, datetime]:
+def stale_since(snapshot: Snapshot) -> Mapping[str, datetime]:
     """When sources were rebuilt: whatever was made from their rows before that instant is stale.
 
     Returns
     -------
     Mapping
-        Instant (UTC) by source, for sources that were ever rebuilt.
+        Instant (UTC, real time) by source, for sources that were ever rebuilt.
     """
-    sources = snapshot.workspace.config.sources
     found = {}
-    for name in names or sources:
-        delta = snapshot.tables.get(sources[name].table)
+    for name, source in snapshot.workspace.config.sources.items():
+        delta = snapshot.tables.get(source.table)
         moment = delta.transaction_version(f"source:{name}:rebuilt") if delta else None
         if moment:
-            found[name] = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)
+            found[name] = EPOCH + timedelta(microseconds=moment)
     return found
 
 

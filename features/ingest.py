@@ -1,27 +1,27 @@
 """``ingest``: the only writer of the canonical tables.
 
 For every source: read → stage as Parquet → canonical rows → verdicts against what is stored →
-bad rows to quarantine → one Delta commit with the rows and the source's state. The quarantine is
-written first and knows a row by its hash, so a process killed at any instant loses nothing and,
-run again, doubles nothing.
+bad rows to quarantine → one Delta commit with the rows and the source's state. Killed at any
+instant it loses nothing that was committed, and run again it doubles nothing.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.canonical import Load, canonical_sql, extra_columns, long_table, pivot_sql
-from features.commits import State, Write, check_same_meaning, commit, recorded, source_is
-from features.errors import ConfigError, DataError, nearest
-from features.merging import REFUSED, Batch, judge_facts, judge_versions, months_of, rows_to_write, tombstones
-from features.quarantine import set_aside, whole
-from features.sources import Since, read
-from features.tables import TABLES
+from features.canonical import Load, check_options
+from features.commits import State, Write, check_same_meaning, commit, homes, recorded, watermark, withdraw
+from features.errors import ConfigError, DataError, SourceError, UserError, nearest
+from features.merging import NEWS, Batch, months_rewritten, rows_kept, rows_to_write, tombstones
+from features.quarantine import set_aside
+from features.reasons import reason
+from features.sources import Since
+from features.staging import Staged, judge, make_canonical, open_raw, stage, stored_types, whole
 from features.workspace import Snapshot, Workspace, duck, ident, quote
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class Ingested:
     read
         Rows that the source returned.
     written
-        Rows committed to `table`: new facts or versions.
+        Rows committed to `table`: facts, versions, tombstones.
     quarantined
-        Rows set aside now; a row with an unusable value counts here and in `written`.
+        Rows set aside now; one that lost only a value counts here and in `written`.
     unchanged
-        Rows that were here already, quarantined ones included.
+        Rows that were known already, quarantined ones included.
     version
         The table's Delta version afterwards; None where it does not exist.
     """
@@ -60,8 +60,25 @@ class Ingested:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _Task:
+    """One source in this run."""
+
+    workspace: Workspace
+    name: str
+    folder: Path
+    start: datetime
+    rebuild: bool
+    dry_run: bool
+    say: Say
+
+    @property
+    def where(self) -> str:
+        return f"foremend.toml [sources.{self.name}]"
+
+
 def ingest(
-    workspace: Workspace, names: Sequence[str] | None = None, *, rebuild: Iterable[str] = (),
+    workspace: Workspace, names: Sequence[str] | None = None, *, rebuild: Iterable[str] = (), dry_run: bool = False,
     say: Say = lambda _: None,
 ) -> tuple[Ingested, ...]:  # fmt: skip
     """Read sources into the canonical tables.
@@ -69,26 +86,25 @@ def ingest(
     Parameters
     ----------
     names
-        Sources to read; default all, in the order of ``foremend.toml``.
+        Sources to read; default all, in the order of ``foremend.toml``, or those of `rebuild`.
     rebuild
         Sources whose stored rows are replaced, in one commit each.
+    dry_run
+        Read and judge everything, write nothing; troubles are said, all of them, before the first is raised.
     say
-        Receives one line per source.
+        Receives lines of progress.
 
     Raises
     ------
     ConfigError, SourceError, DataError, WorkspaceError
-        The first trouble; sources before it are committed, the one concerned is untouched.
+        The first trouble. Sources before it are committed, the one concerned is as it was.
     """
     again = frozenset(rebuild)
     chosen = _chosen(workspace, names, again)
     start = workspace.now()
-    results = []
     with workspace.writing("foremend ingest") as staging:
-        for name in chosen:
-            say(f"{name} → {workspace.config.sources[name].table} …")
-            results.append(_ingest_source(workspace, name, staging / name, start, name in again))
-    return tuple(results)
+        tasks = [_Task(workspace, n, staging / n, start, n in again, dry_run, say) for n in chosen]
+        return tuple(_tried(tasks) if dry_run else (_run(task) for task in tasks))
 
 
 def _chosen(workspace: Workspace, names: Sequence[str] | None, rebuild: frozenset[str]) -> list[str]:
@@ -99,88 +115,151 @@ def _chosen(workspace: Workspace, names: Sequence[str] | None, rebuild: frozense
     if not known:
         raise ConfigError(
             "no source is declared", where="foremend.toml [sources]", expected="at least one [sources.NAME]",
-            todo="`foremend init` writes examples into the file",
+            todo="Say where the tables come from; `foremend init` writes examples",
         )  # fmt: skip
-    return [name for name in known if name in (names or rebuild or known)]
+    wanted = {*(names or ()), *rebuild} or set(known)
+    return [name for name in known if name in wanted]
 
 
-def _ingest_source(workspace: Workspace, name: str, staging: Path, start: datetime, rebuild: bool) -> Ingested:
+def _tried(tasks: Sequence[_Task]) -> Iterator[Ingested]:
+    """Run every task; troubles are said, and counted at the end."""
+    troubles = 0
+    for task in tasks:
+        try:
+            yield _run(task)
+        except UserError as error:
+            troubles += 1
+            task.say(f"  {task.name}: {error}")
+    if troubles:
+        raise SourceError(f"{troubles} of {len(tasks)} sources cannot be ingested as they are", todo="See above")
+
+
+def _run(task: _Task) -> Ingested:
     begun = time.monotonic()
-    source = workspace.config.sources[name]
-    delta = workspace.delta(source.table)
-    state = None if rebuild else recorded(delta, name, source.change_column)
-    if not rebuild:
-        check_same_meaning(workspace, name)
-    load = Load(name, source, state is None, start)
-    staging.mkdir()
-    count = _stage(workspace, load, state, staging)
-    with duck(staging / "spill") as con:
-        batch = _canonical(con, workspace, load, staging, rebuild)
-        snapshot = workspace.pin()
-        _judge(con, snapshot, batch, staging)
-        aside = set_aside(con, workspace, batch, rebuild)
-        written, version = _commit(con, snapshot, load, batch, state)
-    unchanged = max(count - written - aside, 0)
-    return Ingested(name, source.table, count, written, aside, unchanged, version, time.monotonic() - begun)
+    workspace, source = task.workspace, task.workspace.config.sources[task.name]
+    task.say(f"{task.name} → {source.table}")
+    check_options(task.name, source)
+    snapshot = workspace.pin()
+    if not task.rebuild:
+        check_same_meaning(snapshot, task.name)
+    state = None if task.rebuild else recorded(snapshot, task.name)
+    staged = stage(workspace, task.name, _since(task, state), task.folder, task.say)
+    with duck(task.folder / "spill") as con:
+        load = Load(
+            task.name,
+            source,
+            state is None,
+            task.start,
+            open_raw(con, staged),
+            stored_types(con, snapshot, source.table),
+        )
+        batch = make_canonical(con, workspace.config, load, staged, replaces=task.rebuild, say=task.say)
+        _check_usable(con, task, staged, state)
+        judge(con, snapshot, batch, staged)
+        result = _write(con, task, snapshot, batch, state)
+    return replace(result, read=staged.count, seconds=time.monotonic() - begun)
 
 
-def _stage(workspace: Workspace, load: Load, state: State | None, staging: Path) -> int:
-    """Copy the source's rows to Parquet, one file per batch; returns how many there are."""
-    import pyarrow.parquet as pq
-
-    count = 0
-    for number, rows in enumerate(read(workspace, load.name, _since(load, state))):
-        pq.write_table(rows, staging / f"raw-{number:06d}.parquet", compression="snappy")
-        count += rows.num_rows
-    return count
-
-
-def _since(load: Load, state: State | None) -> Since | None:
-    if state is None or state.watermark is None or load.source.full:
+def _since(task: _Task, state: State | None) -> Since | None:
+    source = task.workspace.config.sources[task.name]
+    if state is None or state.watermark is None or source.full:
         return None
-    return Since(load.source.change_column, state.watermark)
+    return Since(source.change_column, state.watermark)
 
 
-def _canonical(con: duckdb.DuckDBPyConnection, workspace: Workspace, load: Load, staging: Path, rebuild: bool) -> Batch:
-    """Make the views ``canonical`` (all rows, with their reason codes) and ``good`` (those without)."""
-    config, source = workspace.config, load.source
-    con.execute(
-        f"CREATE VIEW raw AS SELECT * FROM read_parquet({quote(str(staging / 'raw-*.parquet'))}, union_by_name = true)"
-    )
-    raw = {row[0]: row[1] for row in con.execute("DESCRIBE raw").fetchall()}
-    table = TABLES[source.table]
-    extras = extra_columns(table, load, raw, config)
-    rows = staging / "canonical.parquet"
-    con.execute(f"COPY ({canonical_sql(table, load, raw, config)}) TO {quote(str(rows))} (FORMAT parquet)")
-    con.execute(f"CREATE VIEW canonical AS SELECT * FROM read_parquet({quote(str(rows))})")
-    con.execute("CREATE VIEW good AS SELECT * FROM canonical WHERE _refused IS NULL")
-    clocked = bool(source.known_at or source.change_column)
-    return Batch(table, load.name, extras, source.corrections, clocked, rebuild)
+def _check_usable(con: duckdb.DuckDBPyConnection, task: _Task, staged: Staged, state: State | None) -> None:
+    """Stop before an empty answer empties a table, or a first load that no row survives.
+
+    Raises
+    ------
+    DataError
+        It names the reason that most rows share.
+    """
+    source = task.workspace.config.sources[task.name]
+    if not staged.count and (task.rebuild or (source.full and state is not None)):
+        raise DataError(
+            "the query returns no rows, so every stored row of the source would go", where=f"{task.where} query",
+            expected="at least one row", todo="Check the query; nothing was changed",
+        )  # fmt: skip
+    if not staged.count and state is None:
+        task.say(f"  {task.name}: the query returns no rows: {source.table} gets none. Check its path and its WHERE")
+    if staged.count and state is None and not whole(con, "SELECT count(*) FROM good"):
+        raise _all_refused(con, task, staged)
 
 
-def _judge(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, batch: Batch, staging: Path) -> None:
-    """Make the view ``judged``: every good row with its verdict."""
-    if batch.table.kind == "fact":
-        sql = judge_facts(snapshot, batch, months_of(con))
-    else:
-        sql = judge_versions(snapshot, batch)
-    rows = staging / "judged.parquet"
-    con.execute(f"COPY ({sql}) TO {quote(str(rows))} (FORMAT parquet)")
-    con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({quote(str(rows))})")
+def _all_refused(con: duckdb.DuckDBPyConnection, task: _Task, staged: Staged) -> DataError:
+    ((codes, count, example),) = con.execute(
+        "SELECT _refused, count(*), min(_row) FROM canonical GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
+    ).fetchall()
+    why = reason(str(codes).split(",", maxsplit=1)[0])
+    return DataError(
+        f"none of {staged.count:,} rows can be used; {count:,}: {why.meaning} ({codes}), e.g. {str(example)[:300]}",
+        where=task.where, todo=why.advice,
+    )  # fmt: skip
+
+
+def _write(
+    con: duckdb.DuckDBPyConnection, task: _Task, snapshot: Snapshot, batch: Batch, state: State | None
+) -> Ingested:
+    committed = f"TIMESTAMPTZ {quote(datetime.now(UTC).isoformat())}"
+    aside = set_aside(con, task.workspace, batch, committed, dry_run=task.dry_run)
+    same = whole(con, "SELECT count(*) FROM judged WHERE _verdict = 'same'") or 0
+    news = _news(con, task, snapshot, batch, committed, first=state is None)
+    count = whole(con, f"SELECT count(*) FROM ({news})") or 0
+    delta = snapshot.tables.get(batch.table.name)
+    version = delta.version() if delta else None
+    if not task.dry_run:
+        after = _commit(con, task, snapshot, batch, state, news if count else "")
+        version = version if after is None else after
+    return Ingested(task.name, batch.table.name, 0, count, aside.new, same + aside.known, version, 0.0)
+
+
+def _news(
+    con: duckdb.DuckDBPyConnection, task: _Task, snapshot: Snapshot, batch: Batch, committed: str, *, first: bool
+) -> str:
+    """SQL of the rows to commit, without those that a rewritten month keeps."""
+    sql = rows_to_write(batch, committed)
+    if task.workspace.config.sources[task.name].full and not first:
+        sql += f" UNION ALL BY NAME {tombstones(snapshot, batch, committed, _start(task))}"
+    return sql
+
+
+def _start(task: _Task) -> str:
+    return f"TIMESTAMPTZ {quote(task.start.isoformat())}"
 
 
 def _commit(
-    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, load: Load, batch: Batch, state: State | None
-) -> tuple[int, int | None]:
-    """Commit the new rows with the source's state; returns how many and the table's version."""
-    workspace = snapshot.workspace
-    news = whole(con, "SELECT count(*) FROM judged WHERE _verdict IN ('new', 'merge', 'changed')") or 0
-    delta = workspace.delta(batch.table.name)
-    if not news:
-        return 0, delta.version() if delta else None
-    committed = f"TIMESTAMPTZ {quote(datetime.now(UTC).isoformat())}"
-    order = f"month, {ident(batch.table.entity)}, event_time" if batch.table.kind == "fact" else "event_time"
-    marked = whole(con, "SELECT max(_changed) FROM canonical")
-    rows = con.sql(f"SELECT * FROM ({rows_to_write(batch, committed)}) ORDER BY {order}").to_arrow_reader(100_000)
-    write = Write(load.name, marked, source_is(load.name) if batch.replaces else "", batch.replaces)
-    return news, commit(workspace, write, rows)
+    con: duckdb.DuckDBPyConnection, task: _Task, snapshot: Snapshot, batch: Batch, state: State | None, news: str
+) -> int | None:
+    """Commit the news with the source's state; returns the table's version, None where nothing was committed."""
+    mark = watermark(whole(con, "SELECT max(_changed) FROM canonical"), stamped=batch.stamped)
+    write = Write(task.name, mark, batch.mine if task.rebuild else "", rebuilt=task.rebuild)
+    version = None
+    if news:
+        months = _rewritten(con, batch)
+        if months:
+            news += f" UNION ALL BY NAME {rows_kept(snapshot, batch, months)}"
+            write = replace(write, predicate=months_rewritten(batch, months))
+        version = commit(
+            task.workspace, write, con.sql(f"SELECT * FROM ({news}) ORDER BY {_order(batch)}").to_arrow_reader(100_000)
+        )
+    elif state is not None and mark is not None and mark != state.watermark:
+        version = commit(task.workspace, write, None)
+    for table in homes(task.workspace.pin(), task.name) if task.rebuild else ():
+        if table != batch.table.name:
+            withdraw(task.workspace, table, task.name)
+    return version
+
+
+def _order(batch: Batch) -> str:
+    return f"month, {ident(batch.table.entity)}, event_time" if batch.table.kind == "fact" else "event_time"
+
+
+def _rewritten(con: duckdb.DuckDBPyConnection, batch: Batch) -> tuple[str, ...]:
+    """All months of the news, where a stored row among them is replaced; else none."""
+    if batch.table.kind != "fact" or not whole(
+        con, "SELECT count(*) FROM judged WHERE _verdict IN ('merge', 'changed')"
+    ):
+        return ()
+    months = f"SELECT DISTINCT strftime(event_time, '%Y-%m') FROM judged WHERE _verdict IN {NEWS} ORDER BY 1"
+    return tuple(str(row[0]) for row in con.execute(months).fetchall())

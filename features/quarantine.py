@@ -1,65 +1,93 @@
-"""Rows that could not be used, kept with their reasons."""
+"""Rows that could not be used, kept with their reasons in a Delta table of their own.
+
+It is written before the table whose rows it explains, and knows a row by the hash of its text:
+a process that dies in between loses nothing, and the next ingest doubles nothing.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from features.commits import source_is
 from features.merging import REFUSED, Batch
-from features.workspace import Workspace, quote
+from features.staging import whole
+from features.workspace import Workspace, ident, quote
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["set_aside"]
+__all__ = ["Aside", "set_aside"]
 
 
-def set_aside(con: duckdb.DuckDBPyConnection, workspace: Workspace, batch: Batch, rebuild: bool) -> int:
-    """Write refused rows and unusable values to the quarantine; those that lie there already are passed over.
+@dataclass(frozen=True)
+class Aside:
+    """What was set aside.
 
-    Returns
-    -------
-    int
-        Rows written now.
+    Attributes
+    ----------
+    new
+        Rows written to the quarantine now.
+    known
+        Refused rows that lie there already.
     """
-    from deltalake import write_deltalake
 
-    delta = workspace.delta("quarantine")
-    known = "SELECT NULL::VARCHAR AS row_hash WHERE false"
-    if delta is not None and not rebuild:
-        paths = ", ".join(quote(path.removeprefix("file://")) for path in delta.file_uris())
-        if paths:
-            known = f"SELECT row_hash FROM read_parquet([{paths}]) WHERE source = {quote(batch.source)}"
-    con.execute(f"CREATE TEMP TABLE aside AS {_sql(batch)} WHERE row_hash NOT IN ({known})")
-    count = whole(con, "SELECT count(*) FROM aside") or 0
-    if count or (rebuild and delta is not None):
-        rows = con.sql("SELECT * FROM aside").to_arrow_reader(100_000)
-        replaced = (
-            {"mode": "overwrite", "predicate": source_is(batch.source)} if rebuild and delta else {"mode": "append"}
-        )
-        write_deltalake(str(workspace.table_path("quarantine")), rows, **replaced)  # type: ignore[call-overload]
-    return count
+    new: int
+    known: int
 
 
-def _sql(batch: Batch) -> str:
+def set_aside(
+    con: duckdb.DuckDBPyConnection, workspace: Workspace, batch: Batch, committed: str, *, dry_run: bool
+) -> Aside:
+    """Write refused rows, and rows that lost a value, to the quarantine, each once.
+
+    Parameters
+    ----------
+    committed
+        SQL of the instant that becomes ``ingested_at``.
+    dry_run
+        Count, and write nothing.
+    """
+    con.execute(f"CREATE TEMP TABLE bad AS {_bad(batch)}")
+    con.execute(f"CREATE TEMP TABLE aside AS SELECT * FROM bad ANTI JOIN ({_known(workspace, batch)}) USING (row_hash)")
+    new = whole(con, "SELECT count(*) FROM aside") or 0
+    known = whole(con, "SELECT count(*) FROM bad WHERE refused AND row_hash NOT IN (SELECT row_hash FROM aside)") or 0
+    if not dry_run and (new or batch.replaces):
+        _write(con, workspace, batch, committed)
+    return Aside(new, known)
+
+
+def _bad(batch: Batch) -> str:
     """One row per refused row or row with an unusable value."""
-    verdicts = ", ".join(quote(code) for code in REFUSED)
-    words = (
-        "SELECT concat_ws(',', _refused, _spoilt) AS reasons, _row AS row FROM canonical WHERE _row IS NOT NULL "
-        "UNION ALL SELECT _verdict, CAST(to_json(struct_pack("
-        + ", ".join(f'"{n}" := "{n}"' for n in dict.fromkeys((*batch.content, "event_time", "known_at")))
-        + f")) AS VARCHAR) FROM judged WHERE _verdict IN ({verdicts})"
-    )
+    fields = ", ".join(f"{ident(name)} := {ident(name)}" for name in batch.columns)
     return (
-        f"SELECT {quote(batch.source)} AS source, {quote(batch.table.name)} AS table_name, reasons, row, row_hash, "
-        f"TIMESTAMPTZ {quote(datetime.now(UTC).isoformat())} AS ingested_at "
-        f"FROM (SELECT reasons, row, md5(row) AS row_hash FROM ({words}) "
-        f"QUALIFY row_number() OVER (PARTITION BY row_hash ORDER BY reasons) = 1)"
+        f"SELECT *, md5(row) AS row_hash FROM ("
+        f"SELECT concat_ws(',', _refused, _spoilt) AS reasons, _row AS row, _refused IS NOT NULL AS refused "
+        f"FROM canonical WHERE _row IS NOT NULL UNION ALL "
+        f"SELECT _verdict, CAST(to_json(struct_pack({fields})) AS VARCHAR), true FROM judged WHERE _verdict IN {REFUSED}) "
+        f"QUALIFY row_number() OVER (PARTITION BY row_hash ORDER BY refused DESC, reasons) = 1"
     )
 
 
-def whole(con: duckdb.DuckDBPyConnection, sql: str) -> int | None:
-    """The one whole number that a query returns; DuckDB wants every result fetched to its end."""
-    ((value,),) = con.execute(sql).fetchall()
-    return None if value is None else int(value)
+def _known(workspace: Workspace, batch: Batch) -> str:
+    delta = None if batch.replaces else workspace.delta("quarantine")
+    paths = ", ".join(quote(path.removeprefix("file://")) for path in (delta.file_uris() if delta else []))
+    if not paths:
+        return "SELECT CAST(NULL AS VARCHAR) AS row_hash WHERE false"
+    return f"SELECT row_hash FROM read_parquet([{paths}]) WHERE {batch.mine}"
+
+
+def _write(con: duckdb.DuckDBPyConnection, workspace: Workspace, batch: Batch, committed: str) -> None:
+    from deltalake import WriterProperties, write_deltalake
+
+    exists = workspace.delta("quarantine") is not None
+    how: dict[str, Any] = {"mode": "append"}
+    if batch.replaces and exists:
+        how = {"mode": "overwrite", "predicate": batch.mine}
+    rows = con.sql(
+        f"SELECT {quote(batch.source)} AS source, {quote(batch.table.name)} AS table_name, reasons, row, row_hash, "
+        f"{committed} AS ingested_at FROM aside"
+    )
+    write_deltalake(
+        str(workspace.table_path("quarantine")), rows.to_arrow_reader(100_000),
+        writer_properties=WriterProperties(compression="ZSTD"), **how,
+    )  # fmt: skip

@@ -9,6 +9,7 @@
     foremend.db        the service database
     mlflow/            MLflow's local store
     tmp/               staging; emptied at the start of every write
+    spill/             what a reader's queries do not hold in memory; comes and goes
 
 Only ``ingest`` writes tables, one writer at a time. A reader pins a version of every table
 (:meth:`Workspace.pin`) and sees that state however long it reads.
@@ -199,7 +200,7 @@ class Snapshot:
 
         Tables without rows are empty views with the catalogue's columns.
         """
-        con = duck(self.workspace.root / "tmp")
+        con = duck(self.workspace.root / "spill")
         for name, table in TABLES.items():
             con.execute(f"CREATE VIEW {name}_rows AS {self.relation(name)}")
             con.execute(f"CREATE VIEW {name} AS {_current(table)}")
