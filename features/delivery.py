@@ -1,8 +1,8 @@
-"""When the sources of a table were delivering: the difference between *no ticket* and *no data*.
+"""When ticket systems were delivering: the difference between *no ticket* and *no data*.
 
-Three rules, each on one source's own past:
+Three rules, each on one system's own past:
 
-- **Silence.** An empty day is idle, unless it belongs to a run of empty days on which the source
+- **Silence.** An empty day is idle, unless it belongs to a run of empty days on which the system
   would have delivered more than `IMPROBABLE` rows by its own week: then it was silent. So are an
   outage, an export that lacks a month, and sites that were closed.
 - **First day.** Counts as silent: exports seldom begin at midnight.
@@ -31,12 +31,12 @@ WEEKS_TO_COMPARE = 8
 
 @dataclass(frozen=True)
 class Delivery:
-    """When the sources delivered.
+    """When the systems delivered.
 
     Attributes
     ----------
     counts
-        One row per source and local day with rows: ``source``, ``ds``, ``n`` and ``last``, the
+        One row per system and local day with rows: ``system``, ``ds``, ``n`` and ``last``, the
         time of day of the last row.
     over
         The last local day that was over for everybody.
@@ -47,17 +47,17 @@ class Delivery:
 
     @cached_property
     def last(self) -> pd.Timestamp:
-        """The last complete day of the source that delivered last."""
-        return max(self._last_complete(days) for _, days in self.counts.groupby("source"))
+        """The last complete day of the system that delivered last."""
+        return max(self._last_complete(days) for _, days in self.counts.groupby("system"))
 
     @cached_property
     def silent(self) -> pd.DataFrame:
-        """One row per source and day on which it was silent: ``source``, ``ds``."""
+        """One row per system and day on which it was silent: ``system``, ``ds``."""
         import pandas as pd
 
-        by_source = {source: self._silent_days(days) for source, days in self.counts.groupby("source")}
-        pairs = [(source, day) for source, days in by_source.items() for day in days]
-        return pd.DataFrame(pairs, columns=["source", "ds"]).astype({"source": "str", "ds": "datetime64[us]"})
+        by_system = {system: self._silent_days(days) for system, days in self.counts.groupby("system")}
+        pairs = [(system, day) for system, days in by_system.items() for day in days]
+        return pd.DataFrame(pairs, columns=["system", "ds"]).astype({"system": "str", "ds": "datetime64[us]"})
 
     def _last_complete(self, days: pd.DataFrame) -> pd.Timestamp:
         import pandas as pd
@@ -74,7 +74,7 @@ class Delivery:
         return complete
 
     def _silent_days(self, days: pd.DataFrame) -> pd.DatetimeIndex:
-        """The source's first day, and its empty runs that are too long to be chance."""
+        """The system's first day, and its empty runs that are too long to be chance."""
         import pandas as pd
 
         every = pd.date_range(days["ds"].iloc[0], days["ds"].iloc[-1], freq="D")

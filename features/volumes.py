@@ -4,7 +4,7 @@ A series is one node of the hierarchy total → region, total → ticket type �
 a local day: of the asset's site where it names a zone, else of the workspace. Tickets need no
 asset: a workspace without `assets` has volumes, in the workspace's zone.
 
-A day without tickets is zero where the sources of the node were delivering
+A day without tickets is zero where the ticket systems of the node were delivering
 (:mod:`features.delivery`), from the node's first ticket to the end of delivery; else it is missing.
 
 Preventive and planned tickets are ours and stand apart: a forecast that counted them would feed
@@ -20,7 +20,8 @@ from zoneinfo import available_timezones
 
 from features.delivery import Delivery
 from features.errors import ConfigError, DataError, nearest
-from features.workspace import Snapshot, ident, quote
+from features.visible import versions
+from features.workspace import Snapshot, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -115,7 +116,7 @@ def _read_sites(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: datet
     con.execute(f"""
         CREATE TEMP TABLE sites AS
         SELECT asset_id, nullif(region, '') AS region, coalesce(nullif(zone, ''), {quote(default)}) AS zone
-        FROM ({_versions("assets", "asset_id", as_of)})""")
+        FROM ({_seen(snapshot, "assets", ("region", "zone"), as_of)})""")
     named = {zone for (zone,) in con.execute("SELECT DISTINCT zone FROM sites").fetchall()}
     if wrong := sorted(named - zones):
         warnings.warn(
@@ -127,36 +128,25 @@ def _read_sites(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: datet
 
 def _read_calls(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: datetime) -> None:
     """Make the table ``calls``: one row per ticket known before `as_of`, on its local clock."""
-    region, kind, origin = (_revealed(snapshot, name, as_of) for name in ("region", "ticket_type", "origin"))
+    zone = quote(snapshot.workspace.config.time.zone)
     con.execute(f"""
         CREATE TEMP TABLE calls AS
         SELECT
-            t.source,
-            timezone(coalesce(sites.zone, {quote(snapshot.workspace.config.time.zone)}), t.opened_at) AS opened,
+            t.system,
+            timezone(coalesce(sites.zone, {zone}), t.opened_at) AS opened,
             date_trunc('day', opened) AS ds,
-            coalesce(nullif({region}, ''), sites.region, {quote(UNKNOWN)}) AS region,
-            coalesce(nullif({kind}, ''), {quote(UNKNOWN)}) AS ticket_type,
-            coalesce(nullif({origin}, ''), 'organic') = 'organic' AS organic
-        FROM ({_versions("tickets", "system, ticket_id", as_of)}) AS t LEFT JOIN sites USING (asset_id)
-        WHERE t.opened_at < {_instant(as_of)}""")
+            coalesce(nullif(t.region, ''), sites.region, {quote(UNKNOWN)}) AS region,
+            coalesce(nullif(t.ticket_type, ''), {quote(UNKNOWN)}) AS ticket_type,
+            coalesce(nullif(t.origin, ''), 'organic') = 'organic' AS organic
+        FROM ({_seen(snapshot, "tickets", ("asset_id", "opened_at", "region", "ticket_type", "origin"), as_of)}) AS t
+        LEFT JOIN sites USING (asset_id)
+        WHERE t.opened_at IS NOT NULL""")
 
 
-def _versions(table: str, key: str, as_of: datetime) -> str:
-    """SQL of the newest version of every key that was known before `as_of`."""
-    return f"""
-        SELECT * FROM {table}_rows WHERE known_at < {_instant(as_of)}
-        QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC, ingested_at DESC) = 1
-            AND NOT coalesce(deleted, false)"""
-
-
-def _revealed(snapshot: Snapshot, column: str, as_of: datetime) -> str:
-    """SQL of a ticket's column, null where its source says that it was revealed only later."""
-    late = [
-        f"WHEN t.source = {quote(name)} AND NOT coalesce(t.{ident(by)} < {_instant(as_of)}, false) THEN NULL"
-        for name, source in snapshot.workspace.config.sources.items()
-        if source.table == "tickets" and (by := source.reveals.get(column, "known_at")) != "known_at"
-    ]
-    return f"CASE {' '.join(late)} ELSE t.{column} END" if late else f"t.{column}"
+def _seen(snapshot: Snapshot, table: str, columns: tuple[str, ...], as_of: datetime) -> str:
+    """SQL of what every key said just before `as_of`."""
+    rows, at = versions(snapshot, table, columns), f"epoch_us({_instant(as_of)})"
+    return f"SELECT * FROM ({rows}) WHERE k < {at} AND (u IS NULL OR {at} <= u)"
 
 
 def _last_day_over(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: datetime) -> date:
@@ -170,7 +160,7 @@ def _last_day_over(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: da
 
 
 def _delivery(con: duckdb.DuckDBPyConnection, over: date) -> Delivery:
-    """What the sources delivered, tickets of every origin."""
+    """What the ticket systems delivered, tickets of every origin."""
     ((organic,),) = con.execute("SELECT count(*) FROM calls WHERE organic").fetchall()
     if not organic:
         raise DataError(
@@ -178,24 +168,24 @@ def _delivery(con: duckdb.DuckDBPyConnection, over: date) -> Delivery:
             todo="Add a source for `tickets` to foremend.toml and run `foremend ingest`, or choose a later --as-of",
         )  # fmt: skip
     counts = con.execute("""
-        SELECT source, ds, count(*) AS n, max(opened - ds) AS last FROM calls GROUP BY source, ds ORDER BY source, ds
+        SELECT system, ds, count(*) AS n, max(opened - ds) AS last FROM calls GROUP BY system, ds ORDER BY system, ds
     """).df()
     return Delivery(counts, over)
 
 
 def _series(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> pd.DataFrame:
-    """Count per node and day; fill zeros where the node's sources delivered, nulls where one was silent."""
+    """Count per node and day; fill zeros where the node's systems delivered, nulls where one was silent."""
     con.register("silent", delivery.silent)
     return con.execute(f"""
         WITH counts AS (
-            SELECT {_NODE} AS unique_id, region, ticket_type, source, ds, count(*) AS n
+            SELECT {_NODE} AS unique_id, region, ticket_type, system, ds, count(*) AS n
             FROM calls WHERE organic
-            GROUP BY GROUPING SETS ((source, ds), (region, source, ds), (ticket_type, source, ds),
-                                    (region, ticket_type, source, ds))),
+            GROUP BY GROUPING SETS ((system, ds), (region, system, ds), (ticket_type, system, ds),
+                                    (region, ticket_type, system, ds))),
         sums AS (SELECT unique_id, ds, sum(n) AS n FROM counts GROUP BY unique_id, ds),
         holes AS (
             SELECT DISTINCT unique_id, silent.ds
-            FROM (SELECT DISTINCT unique_id, source FROM counts) JOIN silent USING (source)),
+            FROM (SELECT DISTINCT unique_id, system FROM counts) JOIN silent USING (system)),
         nodes AS (
             SELECT unique_id, region, ticket_type, min(ds) AS first FROM counts GROUP BY ALL),
         spine AS (

@@ -128,9 +128,9 @@ def test_days_on_which_a_desk_never_works_are_zero(committed: Committed) -> None
     assert found.notna().all()
 
 
-def test_an_outage_of_one_source_leaves_the_others_nodes_alone(committed: Committed) -> None:
-    north = stream([day for day in range(DAYS) if day not in range(30, 40)], source="a")
-    south = stream(range(DAYS), region="south", source="b", offset=10_000)
+def test_an_outage_of_one_system_leaves_the_others_nodes_alone(committed: Committed) -> None:
+    north = stream([day for day in range(DAYS) if day not in range(30, 40)], system="a")
+    south = stream(range(DAYS), region="south", system="b", offset=10_000)
     workspace = committed(tickets=north + south)
     assert series(workspace, "north/*").isna().sum() == 10
     assert series(workspace, "south/*").isna().sum() == 0
