@@ -195,11 +195,11 @@ def data_end(snapshot: Snapshot) -> datetime:
     the last hours may not have arrived yet.
     """
     now = snapshot.workspace.now()
-    seen = [f"SELECT epoch_us(max(known_at)) AS at FROM {name}_rows WHERE known_at <= $now" for name in snapshot.tables
+    seen = [f"SELECT epoch_us(max(known_at)) AS us FROM {name}_rows WHERE known_at <= $now" for name in snapshot.tables
             if name != "quarantine"]  # fmt: skip
     with snapshot.connect() as con:
         row = (
-            con.execute(f"SELECT max(at) FROM ({' UNION ALL '.join(seen)})", {"now": now}).fetchone() if seen else None
+            con.execute(f"SELECT max(us) FROM ({' UNION ALL '.join(seen)})", {"now": now}).fetchone() if seen else None
         )
     end = _EPOCH + timedelta(microseconds=row[0]) if row and row[0] is not None else now
     telling = {"tickets", "ticket_events", "services"}
@@ -221,12 +221,12 @@ def record_start(snapshot: Snapshot, failures: pd.DataFrame) -> datetime:
     if failures.empty:
         raise ValueError("no failure, so no start of their record")
     names = [name for name in ("readings", "alarms", "tickets", "services") if name in snapshot.tables]
-    firsts = [f"SELECT epoch_us(min(event_time)) AS at FROM {name}_rows" for name in names]
+    firsts = [f"SELECT epoch_us(min(event_time)) AS us FROM {name}_rows" for name in names]
     first: datetime = failures["event_time"].min().to_pydatetime()
     if not firsts:
         return first
     with snapshot.connect() as con:
-        row = con.execute(f"SELECT max(at) FROM ({' UNION ALL '.join(firsts)})").fetchone()
+        row = con.execute(f"SELECT max(us) FROM ({' UNION ALL '.join(firsts)})").fetchone()
     if row is None or row[0] is None:
         return first
     return min(first, _EPOCH + timedelta(microseconds=row[0]))
