@@ -27,10 +27,10 @@ __all__ = [
     "Write",
     "check_same_meaning",
     "commit",
-    "recorded",
     "homes",
+    "recorded",
+    "recorded_watermark",
     "stale_since",
-    "watermark",
     "withdraw",
 ]
 
@@ -87,10 +87,10 @@ def recorded(snapshot: Snapshot, name: str) -> State | None:
         return None
     marks = {stamped: delta.transaction_version(_watermark_mark(name, source, stamped)) for stamped in (True, False)}
     stamped = marks[True] is not None
-    return State(mark, watermark(marks[stamped], stamped=stamped))
+    return State(mark, recorded_watermark(marks[stamped], stamped=stamped))
 
 
-def watermark(value: int | None, *, stamped: bool) -> datetime | int | None:
+def recorded_watermark(value: int | None, *, stamped: bool) -> datetime | int | None:
     """A change column's value as it is meant: microseconds since 1970 where it is `stamped`, else the number."""
     return value if value is None or not stamped else EPOCH + timedelta(microseconds=value)
 
@@ -150,8 +150,9 @@ def commit(workspace: Workspace, write: Write, rows: pa.RecordBatchReader | None
     source = workspace.config.sources[write.source]
     delta, parts = workspace.delta(source.table), ["month"] if TABLES[source.table].kind == "fact" else None
     properties = _properties(write, source)
-    if rows is None and delta is not None:
-        delta.create_write_transaction([], "append", delta.schema(), parts, commit_properties=properties)
+    if rows is None:
+        if delta is not None:
+            delta.create_write_transaction([], "append", delta.schema(), parts, commit_properties=properties)
     else:
         how: dict[str, Any] = {"mode": "append"}
         if write.predicate and delta is not None:

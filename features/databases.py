@@ -68,7 +68,7 @@ def arrow_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> pa.Ta
     return pa.table([_array([row[i] for row in rows]) for i in range(len(names))], names=list(names))
 
 
-def _array(values: list[Any]) -> pa.Array:
+def _array(values: list[Any]) -> pa.Array[Any]:
     import pyarrow as pa
 
     kinds = {type(value) for value in values if value is not None}
@@ -76,10 +76,12 @@ def _array(values: list[Any]) -> pa.Array:
         values = [None if value is None else float(value) for value in values]
     elif len(kinds) > 1 or not kinds <= _PLAIN or _mixed_zones(values):
         values = [_text(value) for value in values]
+    array: pa.Array[Any]
     try:
-        return pa.array(values)
+        array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array([_text(value) for value in values], pa.string())
+        array = pa.array([_text(value) for value in values], pa.string())
+    return array
 
 
 _PLAIN = {bool, int, float, str, datetime, date, time, Decimal}
@@ -154,7 +156,7 @@ def _newer(query: str, since: Since | None, dialect: str, zone: str) -> tuple[st
     value: object = since.value
     if isinstance(since.value, datetime):
         value = _bound(since.value, dialect, zone)
-    name = column(since.column)
+    name: object = column(since.column)
     escaped = query.replace(":", r"\:")
     return f"SELECT * FROM ({escaped}\n) AS foremend_source WHERE {name} >= :since OR {name} IS NULL", {"since": value}
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.canonical import Load, check_options
-from features.commits import State, Write, check_same_meaning, commit, homes, recorded, watermark, withdraw
+from features.commits import State, check_same_meaning, recorded
 from features.errors import ConfigError, DataError, SourceError, UserError, nearest
-from features.merging import NEWS, Batch, months_rewritten, rows_kept, rows_to_write, tombstones
-from features.quarantine import set_aside
+from features.loads import Load, check_options
+from features.publishing import Judged, publish
 from features.reasons import reason
 from features.sources import Since
 from features.staging import Staged, judge, make_canonical, open_raw, stage, stored_types, whole
-from features.workspace import Snapshot, Workspace, duck, ident, quote
+from features.workspace import Workspace, duck
 
 if TYPE_CHECKING:
     import duckdb
@@ -156,8 +155,11 @@ def _run(task: _Task) -> Ingested:
         batch = make_canonical(con, workspace.config, load, staged, replaces=task.rebuild, say=task.say)
         _check_usable(con, task, staged, state)
         judge(con, snapshot, batch, staged)
-        result = _write(con, task, snapshot, batch, state)
-    return replace(result, read=staged.count, seconds=time.monotonic() - begun)
+        told = publish(Judged(con, snapshot, batch, state, task.start), dry_run=task.dry_run)
+    seconds = time.monotonic() - begun
+    return Ingested(
+        task.name, source.table, staged.count, told.written, told.quarantined, told.unchanged, told.version, seconds
+    )
 
 
 def _since(task: _Task, state: State | None) -> Since | None:
@@ -196,70 +198,3 @@ def _all_refused(con: duckdb.DuckDBPyConnection, task: _Task, staged: Staged) ->
         f"none of {staged.count:,} rows can be used; {count:,}: {why.meaning} ({codes}), e.g. {str(example)[:300]}",
         where=task.where, todo=why.advice,
     )  # fmt: skip
-
-
-def _write(
-    con: duckdb.DuckDBPyConnection, task: _Task, snapshot: Snapshot, batch: Batch, state: State | None
-) -> Ingested:
-    committed = f"TIMESTAMPTZ {quote(datetime.now(UTC).isoformat())}"
-    aside = set_aside(con, task.workspace, batch, committed, dry_run=task.dry_run)
-    same = whole(con, "SELECT count(*) FROM judged WHERE _verdict = 'same'") or 0
-    news = _news(con, task, snapshot, batch, committed, first=state is None)
-    count = whole(con, f"SELECT count(*) FROM ({news})") or 0
-    delta = snapshot.tables.get(batch.table.name)
-    version = delta.version() if delta else None
-    if not task.dry_run:
-        after = _commit(con, task, snapshot, batch, state, news if count else "")
-        version = version if after is None else after
-    return Ingested(task.name, batch.table.name, 0, count, aside.new, same + aside.known, version, 0.0)
-
-
-def _news(
-    con: duckdb.DuckDBPyConnection, task: _Task, snapshot: Snapshot, batch: Batch, committed: str, *, first: bool
-) -> str:
-    """SQL of the rows to commit, without those that a rewritten month keeps."""
-    sql = rows_to_write(batch, committed)
-    if task.workspace.config.sources[task.name].full and not first:
-        sql += f" UNION ALL BY NAME {tombstones(snapshot, batch, committed, _start(task))}"
-    return sql
-
-
-def _start(task: _Task) -> str:
-    return f"TIMESTAMPTZ {quote(task.start.isoformat())}"
-
-
-def _commit(
-    con: duckdb.DuckDBPyConnection, task: _Task, snapshot: Snapshot, batch: Batch, state: State | None, news: str
-) -> int | None:
-    """Commit the news with the source's state; returns the table's version, None where nothing was committed."""
-    mark = watermark(whole(con, "SELECT max(_changed) FROM canonical"), stamped=batch.stamped)
-    write = Write(task.name, mark, batch.mine if task.rebuild else "", rebuilt=task.rebuild)
-    version = None
-    if news:
-        months = _rewritten(con, batch)
-        if months:
-            news += f" UNION ALL BY NAME {rows_kept(snapshot, batch, months)}"
-            write = replace(write, predicate=months_rewritten(batch, months))
-        version = commit(
-            task.workspace, write, con.sql(f"SELECT * FROM ({news}) ORDER BY {_order(batch)}").to_arrow_reader(100_000)
-        )
-    elif state is not None and mark is not None and mark != state.watermark:
-        version = commit(task.workspace, write, None)
-    for table in homes(task.workspace.pin(), task.name) if task.rebuild else ():
-        if table != batch.table.name:
-            withdraw(task.workspace, table, task.name)
-    return version
-
-
-def _order(batch: Batch) -> str:
-    return f"month, {ident(batch.table.entity)}, event_time" if batch.table.kind == "fact" else "event_time"
-
-
-def _rewritten(con: duckdb.DuckDBPyConnection, batch: Batch) -> tuple[str, ...]:
-    """All months of the news, where a stored row among them is replaced; else none."""
-    if batch.table.kind != "fact" or not whole(
-        con, "SELECT count(*) FROM judged WHERE _verdict IN ('merge', 'changed')"
-    ):
-        return ()
-    months = f"SELECT DISTINCT strftime(event_time, '%Y-%m') FROM judged WHERE _verdict IN {NEWS} ORDER BY 1"
-    return tuple(str(row[0]) for row in con.execute(months).fetchall())

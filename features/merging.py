@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from features.tables import Table
 from features.workspace import Snapshot, ident, quote
 
-__all__ = ["NEWS", "REFUSED", "Batch", "judge_facts", "judge_versions", "months_rewritten", "rows_to_write",
+__all__ = ["NEWS", "REFUSED", "Batch", "judge_facts", "judge_versions", "months_are", "rows_to_write",
            "single_sql", "tombstones"]  # fmt: skip
 
 NEWS = "('new', 'merge', 'changed')"
@@ -88,7 +88,8 @@ def single_sql(view: str, key: Iterable[str], content: Iterable[str], order: str
         f"WINDOW same AS (PARTITION BY {keys} ORDER BY {order}, _hash)"
     )
     return (
-        f"SELECT a.*, hash({said}) AS _hash, CAST(NULL AS VARCHAR) AS _twin FROM {view} AS a ANTI JOIN {again} AS b ON {met} "
+        f"SELECT a.*, hash({said}) AS _hash, CAST(NULL AS VARCHAR) AS _twin "
+        f"FROM {view} AS a ANTI JOIN {again} AS b ON {met} "
         f"UNION ALL BY NAME SELECT * EXCLUDE (_rank, _first), CASE WHEN _rank = 1 THEN NULL "
         f"WHEN _hash = _first THEN 'duplicate_key' ELSE 'conflicting_duplicate' END AS _twin FROM ({ranked})"
     )
@@ -110,13 +111,14 @@ def judge_facts(snapshot: Snapshot, batch: Batch, months: tuple[str, ...]) -> st
     differs = _any(f"b.{ident(v)} {unlike} s.{ident(v)}" for v in values)
     adds = _any(f"b.{ident(v)} IS NOT NULL AND s.{ident(v)} IS NULL" for v in wide)
     other = "changed" if batch.corrections else "conflicting_duplicate"
+    replaced = _list(("_hash", "_twin", *(("known_at", *wide) if wide else ())))
     merged = "".join(f", coalesce(b.{ident(v)}, s.{ident(v)}) AS {ident(v)}" for v in wide)
     merged += ", greatest(b.known_at, s.known_at) AS known_at" if wide else ""
     order = "_changed DESC NULLS LAST, known_at DESC" if batch.corrections else "known_at"
     return (
         f"WITH stored AS ({_stored(snapshot, batch, months)}), "
         f"single AS ({single_sql('good', key, batch.content, order)}) "
-        f"SELECT b.* EXCLUDE (_hash, _twin{', known_at' if wide else ''}{''.join(f', {ident(v)}' for v in wide)}){merged}, "
+        f"SELECT b.* EXCLUDE ({replaced}){merged}, "
         f"CASE WHEN _twin IS NOT NULL THEN _twin WHEN s.source IS NULL THEN 'new' WHEN {differs} THEN '{other}' "
         f"WHEN {adds} THEN 'merge' ELSE 'same' END AS _verdict "
         f"FROM single AS b LEFT JOIN stored AS s ON _twin IS NULL AND {joined}"
@@ -150,9 +152,9 @@ def judge_versions(snapshot: Snapshot, batch: Batch) -> str:
         f"c._last IS NULL OR _moment IS NULL OR _moment > c._last AS _later, "
         f"known_at = max(known_at) OVER (PARTITION BY {_list(batch.table.key, 'b')}, _twin IS NULL) AS _newest "
         f"FROM single AS b LEFT JOIN current AS c ON {met}), "
-        f"told AS (SELECT *, lag(_hash) OVER (PARTITION BY {keys}, _twin IS NULL, _later ORDER BY known_at) AS _before FROM met), "
-        f"judged AS (SELECT *, {_version_verdict()} AS _verdict FROM told), "
-        f"counted AS (SELECT *, row_number() OVER (PARTITION BY {keys}, _verdict ORDER BY known_at) AS _step FROM judged) "
+        f"told AS (SELECT *, lag(_hash) OVER (PARTITION BY {keys}, _twin IS NULL, _later ORDER BY known_at) AS _before "
+        f"FROM met), judged AS (SELECT *, {_version_verdict()} AS _verdict FROM told), counted AS ("
+        f"SELECT *, row_number() OVER (PARTITION BY {keys}, _verdict ORDER BY known_at) AS _step FROM judged) "
         f"SELECT * EXCLUDE (_hash, _twin, _moment, _last, _last_hash, _gone, _hashes, _later, _newest, _before, _step) "
         f"REPLACE (greatest(known_at, _last + to_microseconds(_step)) AS known_at) FROM counted"
     )
@@ -171,7 +173,7 @@ def _version_verdict() -> str:
     )
 
 
-def months_rewritten(batch: Batch, months: Iterable[str]) -> str:
+def months_are(months: Iterable[str]) -> str:
     """Delta predicate for the months that one commit replaces."""
     return f"month IN ({', '.join(quote(month) for month in months)})"
 

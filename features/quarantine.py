@@ -63,7 +63,8 @@ def _bad(batch: Batch) -> str:
         f"SELECT *, md5(row) AS row_hash FROM ("
         f"SELECT concat_ws(',', _refused, _spoilt) AS reasons, _row AS row, _refused IS NOT NULL AS refused "
         f"FROM canonical WHERE _row IS NOT NULL UNION ALL "
-        f"SELECT _verdict, CAST(to_json(struct_pack({fields})) AS VARCHAR), true FROM judged WHERE _verdict IN {REFUSED}) "
+        f"SELECT _verdict, CAST(to_json(struct_pack({fields})) AS VARCHAR), true "
+        f"FROM judged WHERE _verdict IN {REFUSED}) "
         f"QUALIFY row_number() OVER (PARTITION BY row_hash ORDER BY refused DESC, reasons) = 1"
     )
 

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.canonical import Load, canonical_sql, check_columns, extra_columns, long_rules, typed_columns, typed_sql
+from features.canonical import canonical_sql, long_rules, typed_columns, typed_sql
 from features.casting import Cast
 from features.config import Config
 from features.errors import ConfigError, nearest
+from features.loads import Load, check_columns, extra_columns
 from features.merging import Batch, judge_facts, judge_versions, single_sql
 from features.rules import RowRule, row_rules
 from features.sources import Since, read
@@ -162,18 +163,26 @@ def _pivot(con: duckdb.DuckDBPyConnection, load: Load, config: Config, staged: S
         )  # fmt: skip
     key = ("asset_id", "event_time", "channel")
     _view(con, staged, "long", single_sql("long_good", key, (*key, "value"), "known_at"))
-    wide = "".join(f"max(value) FILTER (channel = {quote(c)}) AS {ident(c)}, " for c in found)
-    _view(con, staged, "wide", (
-        f"SELECT asset_id, event_time, {wide}max(known_at) AS known_at, max(_changed) AS _changed, "
-        f"CAST(NULL AS VARCHAR) AS _refused, CAST(NULL AS VARCHAR) AS _spoilt, CAST(NULL AS VARCHAR) AS _row "
-        f"FROM long WHERE _twin IS NULL GROUP BY asset_id, event_time UNION ALL BY NAME "
-        f"SELECT asset_id, event_time, _changed, concat_ws(',', _refused, _spoilt) AS _refused, _row FROM canonical "
-        f"WHERE _row IS NOT NULL UNION ALL BY NAME SELECT asset_id, event_time, _changed, _twin AS _refused, "
-        f"CAST(to_json(struct_pack(asset_id := asset_id, event_time := event_time, channel := channel, value := value)) "
-        f"AS VARCHAR) AS _row FROM long WHERE _twin IS NOT NULL"
-    ))  # fmt: skip
+    _view(con, staged, "wide", _wide_sql(found))
     con.execute("CREATE OR REPLACE VIEW canonical AS SELECT * FROM wide")
     return tuple(found)
+
+
+def _wide_sql(channels: list[str]) -> str:
+    """SQL: long readings as one row per asset and instant; after them those that were refused, as they came."""
+    columns = "".join(f"max(value) FILTER (channel = {quote(c)}) AS {ident(c)}, " for c in channels)
+    twin = "asset_id := asset_id, event_time := event_time, channel := channel, value := value"
+    return (
+        f"SELECT asset_id, event_time, {columns}max(known_at) AS known_at, max(_changed) AS _changed, "
+        f"CAST(NULL AS VARCHAR) AS _refused, CAST(NULL AS VARCHAR) AS _spoilt, CAST(NULL AS VARCHAR) AS _row "
+        f"FROM long WHERE _twin IS NULL GROUP BY asset_id, event_time "
+        f"UNION ALL BY NAME "
+        f"SELECT asset_id, event_time, _changed, concat_ws(',', _refused, _spoilt) AS _refused, _row "
+        f"FROM canonical WHERE _row IS NOT NULL "
+        f"UNION ALL BY NAME "
+        f"SELECT asset_id, event_time, _changed, _twin AS _refused, "
+        f"CAST(to_json(struct_pack({twin})) AS VARCHAR) AS _row FROM long WHERE _twin IS NOT NULL"
+    )
 
 
 def judge(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, batch: Batch, staged: Staged) -> None:

@@ -1,0 +1,87 @@
+"""``foremend init`` and ``foremend ingest``: a company's tables in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from serving.console import say, table, to_json
+
+__all__ = ["ingest", "init"]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--name", help="Name of the workspace, for reports.  [default: the folder's name]")
+def init(folder: Path, name: str | None) -> None:
+    """Make a workspace: FOLDER with a commented foremend.toml.
+
+    \b
+    foremend init fleet
+    foremend init fleet --name "Service, East"
+
+    Nothing is overwritten. Edit the file: it shows how CSV, Excel, Parquet and
+    databases are connected, with SQL alone.
+    """  # noqa: D301
+    from features.template import make_workspace
+
+    path = make_workspace(folder, name or folder.resolve().name)
+    say(f"Wrote {path}: say there where your tables come from.")
+    say(f"Then: foremend -w {folder} ingest --dry-run")
+
+
+@click.command()
+@click.argument("sources", nargs=-1)
+@click.option(
+    "--rebuild",
+    multiple=True,
+    metavar="SOURCE",
+    help="Replace the stored rows of SOURCE in one commit, after its query or mapping changed. Repeatable.",
+)
+@click.option("--dry-run", is_flag=True, help="Read and check everything, report every trouble, write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.pass_obj
+def ingest(folder: Path, sources: tuple[str, ...], rebuild: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Read SOURCES (default: all) into the canonical tables.
+
+    \b
+    foremend ingest                       everything that foremend.toml declares
+    foremend ingest --dry-run             read, report, write nothing
+    foremend ingest machines tickets      these two
+    foremend ingest --rebuild tickets     after its query was changed
+
+    Run it as often as you like: only what is new is written. Rows that cannot
+    be used go to quarantine with their reasons; `foremend validate` shows them.
+    Exit code: 0 done, 2 something to mend in files, settings or data, 1 a fault.
+    """  # noqa: D301
+    from dataclasses import asdict
+
+    from features.ingest import ingest as run
+    from features.workspace import Workspace
+
+    workspace = Workspace.open(folder)
+    results = run(workspace, sources or None, rebuild=rebuild, dry_run=dry_run, say=say)
+    if as_json:
+        to_json([asdict(result) for result in results])
+    else:
+        wrote = "would write" if dry_run else "written"
+        counts = [(r.read, r.written, r.quarantined, r.unchanged) for r in results]
+        table(
+            ("source", "table", "read", wrote, "quarantined", "unchanged", "version", "s"),
+            [(r.source, r.table, *(f"{n:,}" for n in four), r.version, f"{r.seconds:.1f}")
+             for r, four in zip(results, counts, strict=True)],
+        )  # fmt: skip
+    _say_next(folder, sum(r.written for r in results), sum(r.quarantined for r in results), dry_run)
+
+
+def _say_next(folder: Path, written: int, quarantined: int, dry_run: bool) -> None:
+    here = "" if folder == Path() else f" -w {folder}"
+    if quarantined:
+        say(f"{quarantined:,} rows {'would go' if dry_run else 'went'} to quarantine, each with its reasons.")
+    if dry_run:
+        say(f"Nothing was written. Then: foremend{here} ingest")
+    else:
+        if not written:
+            say("Nothing new: the tables are as they were.")
+        say(f"Then: foremend{here} validate")
