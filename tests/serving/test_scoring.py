@@ -1,0 +1,167 @@
+"""The nightly job's transaction: whole, repeatable, and never twice for the same asset."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import IntegrityError
+
+from ml.policy import PolicyConfig
+from serving.scoring import settle
+from serving.store import ScoringRun, newest_run
+from serving.store.scores import probabilities_of
+from serving.store.tables import audit, episodes, probabilities, proposals, scores, scoring_runs
+
+AS_OF = datetime(2024, 6, 1, 16, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+Answers = Callable[..., pd.DataFrame]
+Runs = Callable[..., ScoringRun]
+FLEET = {"a": (0.9, 0.95), "b": (0.5, 0.6), "c": (0.3, 0.4), "d": (0.001, 0.002)}
+
+
+def rows(engine: Engine, table: object) -> int:
+    with engine.connect() as connection:
+        return connection.scalar(select(func.count()).select_from(table)) or 0  # type: ignore[arg-type]
+
+
+def proposed(engine: Engine) -> dict[str, str]:
+    """Asset → its proposal's state, the newest one."""
+    with engine.connect() as connection:
+        query = select(proposals.c.asset_id, proposals.c.state).order_by(proposals.c.as_of)
+        return {row.asset_id: row.state for row in connection.execute(query)}
+
+
+def test_a_night_leaves_its_run_scores_proposals_and_reasons(engine: Engine, make_run: Runs, answers: Answers) -> None:
+    run = make_run()
+    scored = settle(engine, run, answers(**FLEET), "w1")
+    assert scored.decisions == {"proposed": 2, "no_capacity": 1, "no_saving": 1}
+    with engine.connect() as connection:
+        stored = newest_run(connection)
+        assert stored is not None
+        decisions = dict(connection.execute(select(scores.c.asset_id, scores.c.decision)).all())
+        first = connection.execute(select(proposals).where(proposals.c.rank == 1)).mappings().one()
+        chances = probabilities_of(connection, run.run_id, ["a", "d"])
+    assert (stored["run_id"], stored["assets"], stored["data_versions"]) == (run.run_id, 4, {"assets": 1})
+    assert stored["policy"]["capacity_per_run"] == 2
+    assert decisions == {"a": "proposed", "b": "proposed", "c": "no_capacity", "d": "no_saving"}
+    assert (first["asset_id"], first["failure_mode"], first["horizon_days"]) == ("a", "pump", 1)
+    assert first["value"] == pytest.approx(10 * (0.9 + 0.25 * 0.05) - 1)
+    assert first["reasons"][0]["feature"] == "reading_pressure_mean_7d"
+    assert chances["d"] == [{"horizon_days": 1, "probability": 0.001}, {"horizon_days": 7, "probability": 0.002}]
+    assert rows(engine, probabilities) == 8
+
+
+def test_running_twice_writes_no_second_run_and_proposes_nothing(
+    engine: Engine, make_run: Runs, answers: Answers
+) -> None:
+    settle(engine, make_run(), answers(**FLEET), "w1")
+    counts = [rows(engine, table) for table in (scoring_runs, scores, proposals, episodes, audit)]
+    again = settle(engine, make_run(), answers(**FLEET), "w1")
+    assert again.repeated
+    assert again.proposed == 0
+    assert [rows(engine, table) for table in (scoring_runs, scores, proposals, episodes, audit)] == counts
+
+
+def test_newer_data_of_the_same_night_have_only_the_crews_that_are_left(
+    engine: Engine, make_run: Runs, answers: Answers
+) -> None:
+    settle(engine, make_run(policy=PolicyConfig(capacity_per_run=3)), answers(a=(0.9, 0.9), b=(0.8, 0.8)), "w1")
+    newer = make_run(policy=PolicyConfig(capacity_per_run=3), data_versions={"assets": 2})
+    again = settle(engine, newer, answers(a=(0.9, 0.9), b=(0.8, 0.8), c=(0.7, 0.7), d=(0.6, 0.6)), "w1")
+    assert again.decisions == {"open_episode": 2, "proposed": 1, "no_capacity": 1}
+    assert set(proposed(engine)) == {"a", "b", "c"}
+
+
+def test_an_asset_rests_while_its_episode_is_open_and_cools_down(
+    engine: Engine, make_run: Runs, answers: Answers
+) -> None:
+    policy = PolicyConfig(capacity_per_run=2, expires_days=2, cool_down_days=3)
+    decided = []
+    for night in range(7):
+        run = make_run(as_of=AS_OF + night * DAY, policy=policy)
+        settle(engine, run, answers(a=(0.9, 0.9)), "w1")
+        with engine.connect() as connection:
+            decided.append(connection.scalar(select(scores.c.decision).where(scores.c.run_id == run.run_id)))
+    # Proposed at night 0, void from night 2 on, resting until night 5.
+    assert decided == ["proposed", "open_episode", *["cooling_down"] * 3, "proposed", "open_episode"]
+    with engine.connect() as connection:
+        keys = connection.scalars(select(episodes.c.external_key)).all()
+        states = connection.scalars(select(proposals.c.state).order_by(proposals.c.as_of)).all()
+    assert len(set(keys)) == 2
+    assert states == ["expired", "proposed"]
+
+
+def test_another_failure_mode_gets_no_second_visit_while_one_is_open(
+    engine: Engine, make_run: Runs, answers: Answers
+) -> None:
+    settle(engine, make_run(), answers(a=(0.9, 0.9)), "w1")
+    later = settle(engine, make_run(as_of=AS_OF + DAY), answers(a=(0.9, 0.9)).assign(failure_mode="fan"), "w1")
+    assert later.decisions == {"open_episode": 1}
+
+
+def test_a_night_scored_late_sees_the_work_that_is_open_since(engine: Engine, make_run: Runs, answers: Answers) -> None:
+    settle(engine, make_run(), answers(a=(0.9, 0.9)), "w1")
+    earlier = settle(engine, make_run(as_of=AS_OF - DAY), answers(a=(0.9, 0.9)), "w1")
+    assert earlier.decisions == {"open_episode": 1}
+
+
+def test_a_store_restored_from_before_gives_the_same_external_keys(
+    engine: Engine, make_run: Runs, answers: Answers
+) -> None:
+    def keys() -> set[str]:
+        with engine.connect() as connection:
+            return set(connection.scalars(select(episodes.c.external_key)))
+
+    settle(engine, make_run(), answers(**FLEET), "w1")
+    before = keys()
+    with engine.begin() as connection:
+        for table in (proposals, episodes, scoring_runs):
+            connection.execute(table.delete())
+    # Another model and newer data; what is proposed for the same asset and night keeps its name.
+    settle(engine, make_run(model_version="risk/2", data_versions={"assets": 9}), answers(**FLEET), "w1")
+    assert keys() == before
+
+
+def test_a_failure_in_the_middle_leaves_no_half_of_a_night(engine: Engine, make_run: Runs, answers: Answers) -> None:
+    twins = pd.concat([answers(a=(0.9, 0.9)), answers(b=(0.8, 0.8), a=(0.7, 0.7)).tail(1)], ignore_index=True)
+    with pytest.raises(IntegrityError):
+        settle(engine, make_run(), twins, "w1")
+    assert [rows(engine, table) for table in (scoring_runs, scores, probabilities, proposals, episodes, audit)] == [
+        0
+    ] * 6
+
+
+def test_two_jobs_at_once_propose_nothing_twice_and_spend_the_crews_once(
+    engine: Engine, make_run: Runs, answers: Answers
+) -> None:
+    fleet = answers(**{f"a{n:02}": (0.5 + n / 100, 0.9) for n in range(20)})
+    ready, failed = threading.Barrier(4), []
+
+    def job(version: int) -> None:
+        run = make_run(data_versions={"assets": version}, policy=PolicyConfig(capacity_per_run=6))
+        ready.wait()
+        try:
+            settle(engine, run, fleet, "w1")
+        except Exception as error:
+            failed.append(error)
+
+    jobs = [threading.Thread(target=job, args=(version,)) for version in (1, 2, 2, 3)]
+    for one in jobs:
+        one.start()
+    for one in jobs:
+        one.join()
+    assert failed == []
+    assert rows(engine, proposals) == rows(engine, episodes) == 6
+    assert rows(engine, scoring_runs) == 3
+
+
+def test_a_fleet_without_assets_is_a_run_without_scores(engine: Engine, make_run: Runs, answers: Answers) -> None:
+    empty = answers(a=(0.1, 0.1)).head(0)
+    assert settle(engine, make_run(), empty, "w1").decisions == {}
+    assert rows(engine, scoring_runs) == 1
