@@ -16,7 +16,10 @@ from pydantic.dataclasses import dataclass as checked
 from features.errors import ConfigError, nearest
 from ml.forecasters import COLUMNS, FORECASTERS
 
-__all__ = ["COLUMNS", "FORECASTERS", "Job", "Mapper", "VolumeSettings", "plan", "run", "spread"]
+__all__ = ["BASELINE", "COLUMNS", "FORECASTERS", "Job", "Mapper", "VolumeSettings", "plan", "run", "spread"]
+
+BASELINE = "seasonal_naive"
+"""Runs beside every model: what a model must beat, and what a series gets on which a model fails."""
 
 RECENT = pd.Timedelta(weeks=8)
 """The stretch of history by which series are ranked by size."""
@@ -33,7 +36,7 @@ class VolumeSettings:
     horizon
         Days to forecast.
     models
-        Forecasters to run side by side.
+        Forecasters to run side by side; the seasonal naive always is among them.
     prophet_nodes
         Prophet is run on so many of the largest series; it costs .1 to .5 s each.
     """
@@ -83,7 +86,7 @@ def plan(history: pd.DataFrame, h: int, holidays: pd.DataFrame, settings: Volume
     recent = history[history["ds"] > history["ds"].max() - RECENT]
     largest = recent.groupby("unique_id")["y"].sum().nlargest(settings.prophet_nodes).index
     jobs = []
-    for model in sorted(settings.models):
+    for model in sorted({BASELINE, *settings.models}):
         chosen = history[history["unique_id"].isin(largest)] if model == "prophet" else history
         names = chosen["unique_id"].unique()
         for start in range(0, len(names), size):

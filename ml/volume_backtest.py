@@ -11,7 +11,7 @@ import pandas as pd
 
 from ml import metrics
 from ml.forecasters import SEASON
-from ml.volume import Job, Mapper, VolumeSettings, plan, run
+from ml.volume import COLUMNS, Job, Mapper, VolumeSettings, plan, run
 
 __all__ = ["ACCURACY", "accuracy", "backtest", "compare"]
 
@@ -44,13 +44,13 @@ def backtest(
     pandas.DataFrame
         One row per cut-off, series, model and day: ``cutoff`` (last day of the training part),
         ``y`` (null where the day is missing), ``scale`` (seasonal naive error of the training part)
-        and the columns of a forecast. Empty where no series has `FEWEST_DAYS` before any cut-off.
+        and the columns of a forecast. No rows where no series has `FEWEST_DAYS` before any cut-off.
     """
     end = history["ds"].max()
     cutoffs = [end - pd.Timedelta(days=h + step * back) for back in reversed(range(origins))]
     jobs = {cutoff: plan(_known(history, cutoff), h, holidays, settings) for cutoff in cutoffs}
     parts = [_judge(history, cutoff, batch, mapper) for cutoff, batch in jobs.items() if batch]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["cutoff", "y", "scale", *COLUMNS])
 
 
 def accuracy(held_out: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,176 @@
+"""``foremend forecast``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from serving import console
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from serving.planning import VolumeForecast
+
+ROWS_SHOWN = 40
+"""Series printed on a terminal; all of them are in the store, the CSV and the JSON."""
+
+
+@click.command()
+@click.option(
+    "--horizon", type=click.IntRange(1, 400), help="Days to forecast.  [default: [forecast] horizon, else 28]"
+)
+@click.option("--model", default="", help="Model to use.  [default: the better one on the days held out]")
+@click.option("--as-of", default="", metavar="INSTANT", help="Use only what was known before.  [default: last cut-off]")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write all days to FILE.")
+@click.option("--json", "as_json", is_flag=True, help="Print the forecast as JSON.")
+@click.pass_obj
+def forecast(
+    workspace: Path, *, horizon: int | None, model: str, as_of: str, csv_file: Path | None, as_json: bool
+) -> None:
+    r"""Forecast daily tickets by region and type, with ranges, and store the forecast.
+
+    \b
+    foremend forecast                              28 days from the last cut-off
+    foremend forecast --as-of 2024-05-01T16:00Z    as it would have been made then
+    foremend forecast --csv volumes.csv            every series and day, for Excel
+
+    Organic tickets are forecast; preventive and planned ones are ours and are left out. Models run
+    side by side and are compared on the last days, held out. Settings: [forecast] in foremend.toml.
+    """
+    from features.workspace import Workspace
+    from serving.planning import forecast_volume
+
+    opened = Workspace.open(workspace)
+    made = forecast_volume(opened, as_of=_instant(as_of), horizon=horizon, model=_known(model), say=console.say)
+    for note in made.notes:
+        console.say(f"Note: {note}")
+    if csv_file:
+        _write_csv(made, csv_file)
+    if as_json:
+        console.to_json(_as_data(made))
+    else:
+        _print(made)
+    console.say(f"Stored as forecast {made.run_id}; {made.champion} is the one to use.")
+    console.say(f"Next: foremend {'' if workspace == Path() else f'-w {workspace} '}serve")
+
+
+def _known(model: str) -> str:
+    from features.errors import ConfigError, nearest
+    from ml.volume import FORECASTERS
+
+    if model and model not in FORECASTERS:
+        raise ConfigError(f"the model '{model}' is not known", where="--model", todo=nearest(model, FORECASTERS))
+    return model
+
+
+def _instant(text: str) -> datetime | None:
+    """An instant with a zone, or nothing.
+
+    Raises
+    ------
+    click.BadParameter
+        The text is no instant, or carries no zone.
+    """
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no instant such as 2024-05-01T16:00Z", param_hint="--as-of") from None
+    if moment.tzinfo is None:
+        raise click.BadParameter(f"'{text}' has no zone; write {text}Z for UTC", param_hint="--as-of")
+    return moment
+
+
+def _print(made: VolumeForecast) -> None:
+    """The table of series with the next week and the whole horizon, and how the models compare."""
+    days = made.chosen()
+    first, last = days["ds"].min(), days["ds"].max()
+    spans = sorted({min(7, made.horizon), made.horizon})
+    rows = _rows(days, spans)
+    heads = [f"next {span} days" for span in spans]
+    title = f"Tickets from {first:%Y-%m-%d} to {last:%Y-%m-%d}, with the range that holds 80 %"
+    console.table(["region", "type", *heads, "model"], rows[:ROWS_SHOWN], title=title)
+    if len(rows) > ROWS_SHOWN:
+        console.say(f"… and {len(rows) - ROWS_SHOWN:,} smaller series: --csv FILE writes them all.")
+    if len(made.compared):
+        figures = made.compared[["model", "mase", "wape", "coverage80", "coverage95"]]
+        shown = [[row.model, f"{row.mase:.2f}", f"{row.wape:.1%}", f"{row.coverage80:.0%}", f"{row.coverage95:.0%}"]
+                 for row in figures.itertuples()]  # fmt: skip
+        title = f"\nOn the last {made.held_out_days} days, held out, over {made.compared['series'].iloc[0]:,} series"
+        console.table(
+            ["model", "scaled error (MASE)", "volume missed (WAPE)", "in 80 % range", "in 95 % range"],
+            shown,
+            title=title,
+        )
+
+
+def _rows(days: pd.DataFrame, spans: list[int]) -> list[list[str]]:
+    """One row per series: all, then types, then regions, then each of both, the largest first."""
+    by_level = days.assign(level=days["ticket_type"].notna() * 1 + days["region"].notna() * 2)
+    series = [(part["level"].iloc[0], -part["yhat"].sum(), part) for _, part in by_level.groupby("unique_id")]
+    rows = []
+    for _, _, part in sorted(series, key=lambda one: one[:2]):
+        node = part.iloc[0]
+        names = [str(name) if isinstance(name, str) else "all" for name in (node["region"], node["ticket_type"])]
+        rows.append([*names, *(_sum(part, span) for span in spans), str(node["model"])])
+    return rows
+
+
+def _sum(part: pd.DataFrame, span: int) -> str:
+    last = part.iloc[span - 1]
+    return f"{part['yhat'].iloc[:span].sum():,.0f}  ({last['sum_lo80']:,.0f}–{last['sum_hi80']:,.0f})"
+
+
+def _as_data(made: VolumeForecast) -> dict[str, object]:
+    """The forecast as JSON: what it is, how good the models were, one record per series and day."""
+    return {
+        "run_id": made.run_id,
+        "as_of": made.as_of.isoformat(),
+        "champion": made.champion,
+        "held_out_days": made.held_out_days,
+        "notes": list(made.notes),
+        "accuracy": _records(made.compared),
+        "forecast": _records(_flat(made)),
+    }
+
+
+def _flat(made: VolumeForecast) -> pd.DataFrame:
+    columns = ["unique_id", "region", "ticket_type", "ds", "model", "yhat", "lo80", "hi80", "lo95", "hi95"]
+    days = made.chosen()[columns]
+    return days.assign(ds=days["ds"].dt.strftime("%Y-%m-%d")).round(3)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
+    """Rows as plain values; null where there is none, for JSON knows no NaN."""
+    plain = frame.astype(object)
+    return [{str(k): v for k, v in row.items()} for row in plain.where(plain.notna(), None).to_dict("records")]
+
+
+def _write_csv(made: VolumeForecast, path: Path) -> None:
+    """Write every series and day: UTF-8 with the mark that Chinese Excel needs, no cell that it would run.
+
+    Raises
+    ------
+    Fault
+        The file cannot be written.
+    """
+    from features.errors import Fault
+
+    frame = _flat(made)
+    for name in ("unique_id", "region", "ticket_type"):
+        frame[name] = frame[name].map(_as_text, na_action="ignore")
+    try:
+        frame.to_csv(path, index=False, encoding="utf-8-sig")
+    except OSError as error:
+        raise Fault(f"cannot be written: {error.strerror}", where=str(path), todo="Name another file") from error
+    console.say(f"Wrote {len(frame):,} rows to {path}")
+
+
+def _as_text(cell: str) -> str:
+    """A cell that a spreadsheet takes for text: what begins like a formula gets an apostrophe."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
