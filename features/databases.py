@@ -112,15 +112,15 @@ def _engine(url: str, place: str) -> Engine:
         address = make_url(url)
         address = address.set(drivername=DRIVERS.get(address.drivername, address.drivername))
         return create_engine(address, poolclass=NullPool)
-    except ArgumentError:
-        raise ConfigError(
-            "not a database URL", where=place, expected="e.g. postgresql://user:${DB_PASSWORD}@host:5432/name"
-        ) from None
     except NoSuchModuleError:
         raise ConfigError(
             f"'{address.drivername}' is no dialect that is installed", where=place,
             expected="postgresql, mysql, mariadb, sqlite, or another whose SQLAlchemy driver is installed",
         ) from None  # fmt: skip
+    except ArgumentError:
+        raise ConfigError(
+            "not a database URL", where=place, expected="e.g. postgresql://user:${DB_PASSWORD}@host:5432/name"
+        ) from None
     except ImportError as error:
         raise ConfigError(
             f"the driver of '{address.drivername}' is not installed: {error.name}", where=place,

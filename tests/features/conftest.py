@@ -68,3 +68,31 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set FOREMEND_DATA")
     return folder
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Callable[..., Workspace]:
+    """Connect a company: the body of its ``foremend.toml`` and its CSV files, by name. Again: change them."""
+
+    def connect(toml: str, now: str = "2024-06-30T16:00:00Z", **files: str) -> Workspace:
+        root = tmp_path / "company"
+        root.mkdir(exist_ok=True)
+        head = f'[workspace]\nid = "company"\n[time]\nnow = {now}\n'
+        (root / "foremend.toml").write_text(head + toml, encoding="utf-8")
+        for name, text in files.items():
+            lines = (line.strip() for line in text.strip().splitlines())
+            (root / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return Workspace.open(root)
+
+    return connect
+
+
+@pytest.fixture
+def ask() -> Callable[[Workspace, str], list[tuple[Any, ...]]]:
+    """Query the current tables; rows as tuples, instants as ISO text."""
+
+    def query(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
+        rows = workspace.pin().connect().sql(sql).to_arrow_table().to_pylist()
+        return [tuple(v.isoformat() if isinstance(v, datetime) else v for v in row.values()) for row in rows]
+
+    return query
