@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["say", "step", "table", "to_json"]
+__all__ = ["command", "say", "step", "table", "to_json"]
 
 
 def say(line: str) -> None:
@@ -55,3 +56,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
     if not console.is_terminal:
         console.width = 1_000  # Rich would fold cells at 80 columns, whatever the wrap
     console.print(view, soft_wrap=not console.is_terminal)
+
+
+def command(folder: Path, words: str) -> str:
+    """The command line that runs `words` on the workspace in `folder`, for messages: what to do next."""
+    return f"foremend {words}" if folder == Path() else f"foremend -w {folder} {words}"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from serving import console
 
 if TYPE_CHECKING:
+    from features.workspace import Workspace
+    from ml.policy import PolicyConfig
     from ml.train import TrainingReport
+    from serving.scoring import Scored
+    from serving.words import Language
+
+REASONS_SHOWN = 2
+"""Reasons of a proposal on a terminal; all of them are in the JSON."""
 
 
 @click.group()
@@ -41,9 +50,8 @@ def risk(workspace: Path, as_json: bool, promote: bool, mlflow_uri: str) -> None
     looked at once. The age-only baseline is fitted and printed beside. Settings: [risk] in
     foremend.toml.
     """
-    from ml.train import train_risk
-
     from features.workspace import Workspace
+    from ml.train import train_risk
 
     report = train_risk(Workspace.open(workspace), promote=promote, mlflow_uri=mlflow_uri, say=console.say)
     if as_json:
@@ -58,3 +66,150 @@ def _print(report: TrainingReport) -> None:
     for note in report.notes:
         console.say(f"Note: {note}")
     console.say(f"Model risk version {report.version} ({report.alias}): {report.verdict}. Run {report.run_id}.")
+
+
+@click.command()
+@click.option(
+    "--as-of", default="", metavar="INSTANT",
+    help="Score as it would have been done then: an instant, or a day for its cut-off.  [default: last cut-off]",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the run, its decisions and its proposals as JSON.")
+@click.pass_obj
+def score(folder: Path, as_of: str, as_json: bool) -> None:
+    """Score every asset in service tonight, and propose preventive tickets.
+
+    \b
+    foremend score
+    foremend score --as-of 2024-05-01              at that day's cut-off
+    foremend score --as-of 2024-05-01T16:00Z
+
+    Scores, reasons and proposals are committed together, under the versions of tables, features,
+    model and policy that made them. Run it twice and nothing is proposed twice: an asset with a
+    proposal is left alone until that has ended. Costs and crews: [policy] in foremend.toml.
+    """  # noqa: D301
+    from features.workspace import Workspace
+    from ml.registry import Registry
+    from serving.scoring import score as score_assets
+    from serving.settings import load_settings
+    from serving.store import open_store
+    from serving.store.work import list_proposals
+
+    workspace, settings = Workspace.open(folder), load_settings()
+    cutoff = _cutoff(workspace, as_of)
+    engine = open_store(workspace, settings)
+    registry = Registry(workspace.mlflow, settings.mlflow_uri)
+    scored = score_assets(workspace, engine, registry, as_of=cutoff, say=console.say)
+    with engine.connect() as connection:
+        proposals = list_proposals(connection, run_id=scored.run.run_id)
+    engine.dispose()
+    if as_json:
+        console.to_json(_run_as_data(scored) | {"proposals": [_as_data(row) for row in proposals]})
+    else:
+        _print_run(scored)
+        _print_proposals(proposals, workspace.config.workspace.language)
+    console.say(f"Next: {console.command(folder, 'tickets')}")
+
+
+@click.command()
+@click.option("--state", type=click.Choice(["proposed", "expired", "all"]), default="proposed", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.pass_obj
+def tickets(folder: Path, state: str, as_json: bool) -> None:
+    """List the proposed preventive tickets, with their reasons.
+
+    \b
+    foremend tickets
+    foremend tickets --state all --json
+
+    The newest cut-off first, the most valuable first. Nothing is sent anywhere.
+    """  # noqa: D301
+    from features.workspace import Workspace
+    from serving.settings import load_settings
+    from serving.store import open_store
+    from serving.store.work import STATES, list_proposals
+
+    workspace = Workspace.open(folder)
+    engine = open_store(workspace, load_settings())
+    with engine.connect() as connection:
+        proposals = list_proposals(connection, STATES if state == "all" else (state,))
+    engine.dispose()
+    if as_json:
+        console.to_json([_as_data(row) for row in proposals])
+    elif proposals:
+        _print_proposals(proposals, workspace.config.workspace.language)
+    else:
+        console.say(f"None is {state}." if state != "all" else "None was ever proposed.")
+    console.say(f"Next: {console.command(folder, 'serve')}")
+
+
+def _cutoff(workspace: Workspace, text: str) -> datetime | None:
+    """An instant, or the cut-off of a day; None where nothing is asked for.
+
+    Raises
+    ------
+    click.BadParameter
+        The text is neither, or an instant without a zone.
+    """
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no instant such as 2024-05-01T16:00Z", param_hint="--as-of") from None
+    if len(text) == len("2024-05-01"):
+        return workspace.last_cutoff(moment.replace(tzinfo=UTC) + timedelta(days=1, microseconds=-1))
+    if moment.tzinfo is None:
+        raise click.BadParameter(f"'{text}' has no zone; write {text}Z for UTC", param_hint="--as-of")
+    return moment
+
+
+def _print_run(scored: Scored) -> None:
+    from ml.policy import PROPOSED, WHY_NOT
+
+    run = scored.run
+    console.say(
+        f"{scored.assets:,} assets at {run.as_of:%Y-%m-%d %H:%M} UTC; newest data {run.data_as_of:%Y-%m-%d %H:%M}; "
+        f"model {run.model_version} ({run.calibration_status})."
+    )
+    if scored.repeated:
+        console.say("The same run is stored already: nothing was written, nothing is proposed twice.")
+        return
+    meanings = {PROPOSED: f"worth a visit: saving {_costs(run.policy)}", **WHY_NOT}
+    rows = [(f"{scored.decisions.get(name, 0):,}", name, meaning) for name, meaning in meanings.items()]
+    console.table(("assets", "decision", "meaning"), [row for row in rows if row[0] != "0"])
+
+
+def _costs(policy: PolicyConfig) -> str:
+    return (
+        f"at a failure's cost of {policy.failure_cost:g} and a visit's of {policy.visit_cost:g}, "
+        f"if a visit prevents failures for {policy.protects_days:g} d"
+    )
+
+
+def _print_proposals(proposals: Sequence[Mapping[str, Any]], language: Language) -> None:
+    from serving.words import reason_in_words
+
+    horizons = sorted({chance["horizon_days"] for row in proposals for chance in row["probabilities"]})
+    rows = []
+    for row in proposals:
+        chances = {chance["horizon_days"]: f"{chance['probability']:.0%}" for chance in row["probabilities"]}
+        told = "; ".join(reason_in_words(reason, language) for reason in row["reasons"][:REASONS_SHOWN])
+        rows.append(
+            [f"{row['as_of']:%Y-%m-%d}", row["asset_id"], row["region"], row["failure_mode"],
+             *(chances.get(days, "") for days in horizons), f"{row['value']:,.2f}", row["state"], told]
+        )  # fmt: skip
+    days = [f"P({horizon:g}d)" for horizon in horizons]
+    if rows:
+        console.table(("as of", "asset", "region", "mode", *days, "saving", "state", "why"), rows)
+
+
+def _run_as_data(scored: Scored) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    run = asdict(scored.run) | {"run_id": scored.run.run_id}
+    instants = {name: value.isoformat() for name, value in run.items() if isinstance(value, datetime)}
+    return run | instants | {"assets": scored.assets, "decisions": dict(scored.decisions), "repeated": scored.repeated}
+
+
+def _as_data(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

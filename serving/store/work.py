@@ -6,6 +6,7 @@ episode has ended and the cool-down is over. All clocks are the workspace's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,16 @@ def save_proposals(connection: Connection, run: ScoringRun, workspace_id: str, c
                          "state": PROPOSED, "automation": AUTOMATION}
             )
         )  # fmt: skip
+
+
+def list_proposals(connection: Connection, states: Sequence[str] = (), run_id: str = "") -> list[dict[str, Any]]:
+    """Proposals in these states (all by default) and of this run (any by default), newest and most valuable first."""
+    query = select_proposals().order_by(proposals.c.as_of.desc(), proposals.c.rank, proposals.c.external_key)
+    if states:
+        query = query.where(proposals.c.state.in_(states))
+    if run_id:
+        query = query.where(proposals.c.run_id == run_id)
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def select_proposals() -> Select[Any]:

@@ -195,10 +195,13 @@ def test_pages_visit_every_row_once_in_order_whatever_their_size(engine: Engine)
             assert seen == [row["audit_id"] for row in expected]
 
 
+JUNE = "2024-06-01T00:00:00Z"
+
+
 @pytest.mark.parametrize(
-    "after", [[], ["x", "y", 1], ["2024-01-01", "y", 1], ["2024-01-01T00:00:00Z", 3, 1],
-              ["2024-01-01T00:00:00Z", "a\x00", 1], ["2024-01-01T00:00:00Z", "a", 2**80], ["2024-01-01T00:00:00Z", "a", True],
-              ["2024-01-01T00:00:00Z", None, 1]],
+    "after",
+    [[], ["x", "y", 1], ["2024-06-01", "y", 1], [JUNE, 3, 1], [JUNE, "a\x00", 1], [JUNE, "a", 2**80], [JUNE, "a", True],
+     [JUNE, None, 1]],
 )  # fmt: skip
 def test_a_place_in_a_list_that_no_page_ended_with_is_refused(workspace: Workspace, after: list[object]) -> None:
     engine = open_store(workspace, Settings(database_url=None))
