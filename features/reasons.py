@@ -78,8 +78,9 @@ REASONS: Mapping[str, Reason] = _reasons(
     ("no_value", "the row holds no value in any channel", "Leave such rows out; silence is seen without them"),
     # tables as a whole
     ("not_connected", "the table holds no rows", "Connect a source for it"),
-    ("empty_column", "the column is empty in every row", "Deliver it, or leave it out of the source's query"),
     ("many_missing", "more than half of the values are missing", "Deliver them where the source has them"),
+    ("stand_in", "a word stands in for nothing ('?', 'n/a' ...)",
+     "Turn it into NULL in the source's query, e.g. nullif(column, '?')"),
     ("key_in_two_sources", "the same key comes from two sources",
      "Let one source own the key; the version known last counts meanwhile"),
     ("unknown_reference", "the id points to nothing",
@@ -109,8 +110,23 @@ REASONS: Mapping[str, Reason] = _reasons(
      "Check that both sources write the asset's id alike; else the asset has no sensors"),
     ("undeclared_channel", "the channel is not declared",
      "Declare [channels.NAME] with unit, range and stuck_hours, so that impossible values can be seen"),
+    ("channel_without_readings", "the channel is declared, and no source delivers it",
+     "Deliver it, or take the declaration away"),
     ("known_late", "rows become known long after they happened",
      "Nothing to mend: features wait for them. If a delay is usual, declare it as delay_hours"),
+    # what counts as a failure
+    ("no_failure_rule", "no rule says which records are failures", "Declare [[failures]] in foremend.toml"),
+    ("no_failures", "the failure rule finds none",
+     "Correct its query: `foremend labels` shows what it finds"),
+    ("failure_incomplete", "failures without an asset or a time are left out",
+     "Deliver the asset, or leave such rows out in the rule"),
+    ("failure_without_asset", "the failure's asset is not in `assets`: it cannot be used",
+     "Deliver the asset, or write its id as `assets` writes it"),
+    ("failure_known_too_early", "the rule returns no known_at, and its rows have none to give: "
+     "a failure counts as known when it happened",
+     "Return the instant at which the record was complete AS known_at, else features may know it too early"),
+    ("failure_reads_final_state", "the rule reads a column that is known only later than its row",
+     "Return the revealing instant AS known_at, e.g. coalesce(closed_at, known_at) AS known_at"),
 )  # fmt: skip
 """Every code, in the order of a report."""
 
