@@ -10,7 +10,9 @@ By default the store is a SQLite file and a folder in the workspace; a server is
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -167,7 +169,7 @@ class Registry:
             yield MlflowClient(tracking_uri=self._address, registry_uri=self._address)
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise Fault(
-                f"MLflow's store failed: {str(error).splitlines()[0][:200]}", where=place,
+                f"MLflow's store failed: {_without_secrets(str(error).splitlines()[0])[:200]}", where=place,
                 todo="Check that it can be reached and written, then run the command again",
             ) from error  # fmt: skip
 
@@ -192,7 +194,7 @@ class Registry:
 
         now = int(time.time() * 1000)
         metrics = [Metric(k, float(v), now, 0) for k, v in run.metrics.items() if math.isfinite(v)]
-        parameters = [Param(k, str(v)[:6000]) for k, v in run.parameters.items()]
+        parameters = [Param(k, _text(v)[:6000]) for k, v in run.parameters.items()]
         client.log_batch(run_id, metrics, parameters, [RunTag(k, v) for k, v in run.tags.items()])
         with tempfile.TemporaryDirectory(prefix="foremend-") as scratch:
             digest = write_manifest(Path(scratch), files)
@@ -224,9 +226,10 @@ def _version(client: MlflowClient, name: str, alias: str) -> Any:
         raise
 
 
-def _without_secrets(uri: str) -> str:
-    """An address without user, password and query."""
-    from urllib.parse import urlsplit
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}" if uri else ""
+
+def _without_secrets(text: str) -> str:
+    """A text whose addresses have lost user, password and query."""
+    return re.sub(r"\?[^\s'\"]*", "", re.sub(r"//[^/@\s]*@", "//", text))

@@ -87,7 +87,7 @@ class Layout:
         for place, name in enumerate(self.numbers):
             base[:, place] = features[name].to_numpy(dtype=float, na_value=np.nan)
         for place, (name, words) in enumerate(self.categories.items(), start=len(self.numbers)):
-            codes = pd.Categorical(features[name].astype("object"), categories=list(words)).codes
+            codes = pd.Index(words, dtype=object).get_indexer(pd.Index(features[name], dtype=object))
             base[:, place] = np.where(codes < 0, np.nan, codes)
         if len(self.modes) == 1:
             return base

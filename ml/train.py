@@ -7,7 +7,6 @@ the test window, so the figures printed are the figures of what serves.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -172,7 +171,7 @@ def _run(snapshot: Snapshot, material: Material, qualities: tuple[Quality, ...],
     parameters = {f"risk.{name}": value for name, value in asdict(material.config).items()}
     parameters |= {f"split.{name}": value for name, value in asdict(material.split).items()}
     parameters |= {
-        "tables": json.dumps(snapshot.versions, sort_keys=True),
+        "tables": snapshot.versions,
         "failure_rule": workspace.failure_rule.version,
         "modes": ", ".join(material.modes),
         "feature_set": material.feature_set,

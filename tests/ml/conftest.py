@@ -1,0 +1,67 @@
+"""A small fleet whose true hazards are known, as features and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+MODES = ("pump", "valve")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """`features`: one row per asset and day; `failures`; `truth`: the true 7-day probability per row."""
+
+    features: pd.DataFrame
+    failures: pd.DataFrame
+    truth: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def make_fleet() -> Callable[..., Fleet]:
+    """A fleet of pumps and valves that wear with the days since their own service, and faster where hot."""
+
+    def make(assets: int = 60, days: int = 160, *, scale: float = 45.0, seed: int = 3) -> Fleet:
+        rng = np.random.default_rng(seed)
+        ids = np.array([f"m{i:03d}" for i in range(assets)])
+        hot = rng.random(assets) < 0.5
+        clock = {mode: rng.uniform(0, 60, assets) for mode in MODES}
+        rows, failures, truth = [], [], []
+        for day in range(days):
+            as_of = START + timedelta(days=day)
+            pace = np.where(hot, 2.0, 1.0)
+            ahead = {m: ((clock[m] + 7) / scale) ** 3 - (clock[m] / scale) ** 3 for m in MODES}
+            truth.append(1 - np.exp(-sum(pace * ahead[m] for m in MODES)))
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "asset_id": ids, "as_of": as_of,
+                        "reading_heat_mean_7d": 20 + 30 * hot + rng.normal(0, 3, assets),
+                        "reading_noise_mean_7d": rng.normal(0, 1, assets), "asset_age_days": 500.0 + day,
+                        "asset_asset_model": np.where(hot, "H", "C"),
+                        **{f"service_days_since_last_{m}": clock[m].copy() for m in MODES},
+                    }
+                )
+            )  # fmt: skip
+            for mode in MODES:
+                step = pace * (((clock[mode] + 1) / scale) ** 3 - (clock[mode] / scale) ** 3)
+                broke = rng.random(assets) < 1 - np.exp(-step)
+                clock[mode] = np.where(broke, 0.0, clock[mode] + 1)
+                failures += [
+                    (ids[i], mode, as_of + timedelta(hours=int(rng.integers(1, 24)))) for i in np.flatnonzero(broke)
+                ]
+        frame = pd.DataFrame(failures, columns=["asset_id", "failure_mode", "event_time"])
+        return Fleet(pd.concat(rows, ignore_index=True), frame, np.concatenate(truth))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
+    return make_fleet()

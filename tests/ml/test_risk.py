@@ -1,0 +1,285 @@
+"""The risk model on a fleet whose hazards are known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.config import parse
+from features.errors import ConfigError, ModelError
+from features.labels import label
+from ml import metrics
+from ml.baseline import fit_weibulls
+from ml.hazard import Hazard, calibrate, combine
+from ml.reasons import contributions
+from ml.risk import RiskConfig, RiskModel, Slice
+from ml.stacking import Layout, own_features
+
+MODES = ("pump", "valve")
+CONFIG = RiskConfig(horizons_days=(1, 7, 14), edges_days=(0, 1, 7, 14), threads=1)
+CLOCKS = {mode: f"service_days_since_last_{mode}" for mode in MODES}
+
+
+def cut(fleet, first, last):
+    """Rows of some days, labelled as the world was known at their end."""
+    start = fleet.features["as_of"].min()
+    low, high = start + timedelta(days=first), start + timedelta(days=last)
+    inside = (fleet.features["as_of"] >= low) & (fleet.features["as_of"] < high)
+    rows = fleet.features[inside].reset_index(drop=True)
+    found = label(
+        rows, fleet.failures, modes=MODES, until=high.to_pydatetime(), edges_days=CONFIG.edges_days,
+        horizons_days=CONFIG.horizons_days,
+    )  # fmt: skip
+    return Slice(rows, found.at_risk, found.event), found, inside.to_numpy()
+
+
+def train(fleet, config=CONFIG, **changes):
+    learnt, _, _ = cut(fleet, 0, 100)
+    later, _, _ = cut(fleet, 100, 125)
+    return RiskModel.fit(learnt, modes=MODES, config=config, clocks=CLOCKS, **{"calibration": later, **changes})
+
+
+@pytest.fixture(scope="module")
+def model(fleet):
+    return train(fleet)
+
+
+@pytest.fixture(scope="module")
+def test_window(fleet):
+    return cut(fleet, 125, 160)
+
+
+def probabilities(frame, config=CONFIG):
+    return frame[[f"p_{h:g}d" for h in config.horizons_days]].to_numpy()
+
+
+def test_no_probability_falls_as_the_horizon_grows_on_any_row(model, fleet):
+    p = probabilities(model.probabilities(fleet.features))
+    assert len(p) == len(fleet.features)
+    assert (np.diff(p, axis=1) >= 0).all()
+    assert ((p > 0) & (p < 1)).all()
+
+
+def test_calibration_keeps_the_horizons_coherent(model, fleet):
+    bent = replace(model, hazards=tuple(replace(h, slope=0.4, intercept=-1.0) for h in model.hazards))
+    p = probabilities(bent.probabilities(fleet.features))
+    assert (np.diff(p, axis=1) >= 0).all()
+
+
+def test_the_model_ranks_nearly_as_well_as_the_true_hazard_and_far_better_than_age(model, test_window, fleet):
+    rows, labels, inside = test_window
+    known, y = labels.known[:, 1], labels.failed[labels.known[:, 1], 1]
+    truth = metrics.average_precision(y, fleet.truth[inside][known])
+    ours = metrics.average_precision(y, model.probabilities(rows.features)["p_7d"].to_numpy()[known])
+    age_only = model.baseline_probabilities(rows.features)["p_7d"].to_numpy()[known]
+    assert ours >= 0.85 * truth
+    assert ours > metrics.average_precision(y, age_only)
+    expected = metrics.observed_over_expected(y, model.probabilities(rows.features)["p_7d"].to_numpy()[known])
+    assert 0.8 <= expected <= 1.25
+
+
+def test_the_same_rows_and_seed_give_the_same_bytes(model, fleet):
+    assert train(fleet).to_files() == model.to_files()
+
+
+def test_a_stored_model_gives_the_same_probabilities_to_the_last_bit(model, fleet):
+    again = RiskModel.from_files(model.to_files())
+    pd.testing.assert_frame_equal(
+        again.probabilities(fleet.features), model.probabilities(fleet.features), check_exact=True
+    )
+    assert again.to_files() == model.to_files()
+
+
+def test_the_leading_mode_is_the_one_with_the_larger_probability(model, fleet):
+    rows = fleet.features.head(300)
+    by_mode = combine(model.hazard(rows), CONFIG.edges_days, CONFIG.horizons_days)
+    out = model.probabilities(rows)
+    assert (out["failure_mode_7d"] == np.array(MODES)[by_mode[:, :, 1].argmax(axis=1)]).all()
+    assert (out["failure_mode"] == out["failure_mode_7d"]).all()
+    assert set(out["failure_mode"]) == set(MODES)
+
+
+def test_survival_is_multiplied_over_intervals():
+    hazards = np.array([[[0.1, 0.2, 0.5]]])
+    assert combine(hazards, (0, 1, 7, 14), (1, 14))[0, 0].tolist() == pytest.approx([0.1, 1 - 0.9 * 0.8 * 0.5])
+
+
+def test_contributions_add_up_to_the_calibrated_log_odds(model, fleet):
+    bent = replace(model, hazards=tuple(replace(h, slope=1.7, intercept=0.3) for h in model.hazards))
+    rows = fleet.features.iloc[5000:5050]
+    for mode in range(len(MODES)):
+        for interval in range(len(CONFIG.edges_days) - 1):
+            _, parts = contributions(bent, rows, mode, interval)
+            hazard = bent.hazard(rows)[:, mode, interval]
+            np.testing.assert_allclose(parts.sum(axis=1), np.log(hazard / (1 - hazard)), atol=1e-6)
+
+
+def test_the_reason_of_a_worn_pump_is_its_own_clock(model, fleet):
+    worn = fleet.features.tail(60).assign(service_days_since_last_pump=55.0, service_days_since_last_valve=1.0)
+    reasons = model.explain(worn, top=3)
+    assert len(reasons) == 3 * len(worn)
+    first = reasons[reasons["rank"] == 1]
+    assert (first["failure_mode"] == "pump").all()
+    assert (first["feature"] == "service_days_since_last_pump").mean() > 0.9
+    assert (first["value"] == 55.0).mean() > 0.9
+    assert ((reasons["share"] > 0) & (reasons["share"] <= 1)).all()
+    pd.testing.assert_frame_equal(reasons, model.explain(worn, top=3))
+
+
+def test_an_unseen_category_and_missing_values_are_scored(model, fleet):
+    rows = fleet.features.head(5).assign(asset_asset_model="new", reading_heat_mean_7d=np.nan)
+    p = probabilities(model.probabilities(rows))
+    assert np.isfinite(p).all()
+
+
+def test_a_missing_feature_is_named(model, fleet):
+    with pytest.raises(ModelError, match="reading_heat_mean_7d"):
+        model.probabilities(fleet.features.drop(columns="reading_heat_mean_7d"))
+
+
+def test_constant_and_empty_channels_are_left_out(fleet):
+    odd = replace(fleet, features=fleet.features.assign(reading_stuck_mean_7d=4.0, reading_gone_mean_7d=np.nan))
+    layout = train(odd).layout
+    assert "reading_heat_mean_7d" in layout.numbers
+    assert not {"reading_stuck_mean_7d", "reading_gone_mean_7d"} & set(layout.columns)
+
+
+def test_no_failure_of_a_mode_leaves_it_a_small_hazard(fleet):
+    pumps = replace(fleet, failures=fleet.failures[fleet.failures["failure_mode"] == "pump"])
+    fitted = train(pumps)
+    by_mode = combine(fitted.hazard(fleet.features.tail(60)), CONFIG.edges_days, CONFIG.horizons_days)
+    assert by_mode[:, 1].max() < 0.05
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_handful_of_failures_leaves_the_baseline_alone(fleet, count):
+    few = replace(fleet, failures=fleet.failures.head(count))
+    fitted = train(few)
+    assert fitted.kind == "baseline"
+    p = probabilities(fitted.probabilities(fleet.features))
+    assert (np.diff(p, axis=1) >= 0).all()
+    assert 0 < p[:, 2].mean() < 0.1
+    assert fitted.explain(fleet.features.head(3)).empty
+    assert RiskModel.from_files(fitted.to_files()).to_files() == fitted.to_files()
+
+
+def test_every_row_failing_is_no_crash(fleet):
+    learnt, _, _ = cut(fleet, 0, 40)
+    everything = replace(learnt, event=learnt.at_risk)
+    fitted = RiskModel.fit(everything, modes=MODES, config=CONFIG, clocks=CLOCKS)
+    assert probabilities(fitted.probabilities(learnt.features)).min() > 0.9
+
+
+def test_one_mode_is_not_stacked(fleet):
+    learnt, _, _ = cut(fleet, 0, 100)
+    one = Slice(learnt.features, learnt.at_risk[:, :1], learnt.event[:, :1])
+    fitted = RiskModel.fit(one, modes=("any",), config=CONFIG)
+    assert "failure_mode" not in fitted.layout.columns
+    assert (fitted.probabilities(learnt.features)["failure_mode"] == "any").all()
+
+
+def test_calibration_is_kept_only_where_it_helps_later_rows():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1.5, (20_000, 1)).astype(np.float32)
+    trees = _trees_of_a_line(x, rng)
+    honest = rng.random(len(x)) < trees.probability(x, 1)
+    kept = calibrate(trees, x, honest, threads=1)
+    assert abs(kept.slope - 1) < 0.15
+    overconfident = rng.random(len(x)) < 1 / (1 + np.exp(-0.4 * trees.raw(x, 1) + 1.0))
+    bent = calibrate(trees, x, overconfident, threads=1)
+    assert bent.slope == pytest.approx(0.4, abs=0.06)
+    assert bent.intercept == pytest.approx(-1.0, abs=0.1)
+    upside_down = rng.random(len(x)) < trees.probability(-x, 1)
+    assert calibrate(trees, x, upside_down, threads=1) == trees
+
+
+def _trees_of_a_line(x, rng) -> Hazard:
+    from ml.hazard import fit_hazard
+
+    event = rng.random(len(x)) < 1 / (1 + np.exp(-x[:, 0]))
+    return fit_hazard(x, event, events=5_000, categorical=(), threads=1, seed=1)
+
+
+def test_the_weibull_finds_the_shape_and_scale_it_was_drawn_from():
+    rng = np.random.default_rng(1)
+    age, edges = rng.uniform(0, 80, 40_000), np.array([0.0, 1.0, 7.0, 14.0])
+    cumulative = ((age[:, None] + edges) / 60.0) ** 2.5
+    hazard = 1 - np.exp(-np.diff(cumulative, axis=1))
+    event = rng.random(hazard.shape) < hazard
+    at_risk = np.concatenate([np.ones((len(age), 1), bool), ~np.cumsum(event, axis=1).astype(bool)[:, :-1]], axis=1)
+    frame = pd.DataFrame({"clock": age})
+    (found,) = fit_weibulls(
+        frame, at_risk[:, None], (event & at_risk)[:, None], clocks={"pump": "clock"}, edges_days=edges.tolist()
+    )
+    assert found.shape == pytest.approx(2.5, rel=0.03)
+    assert found.scale == pytest.approx(60.0, rel=0.03)
+    np.testing.assert_allclose(found.hazard(age[:50], edges.tolist()), hazard[:50], rtol=0.15)
+
+
+def test_the_weibull_is_the_same_survival_however_the_intervals_are_cut(model):
+    weibull = model.baseline[0]
+    fine = weibull.hazard(np.array([30.0]), (0, 1, 2, 3, 5, 7))
+    assert 1 - np.prod(1 - fine) == pytest.approx(weibull.hazard(np.array([30.0]), (0, 7))[0, 0])
+
+
+def test_own_features_are_families_and_the_longest_mode_wins():
+    clock = "service_days_since_last"
+    names = [f"{clock}_pump", f"{clock}_pump_2", "alarm_count_pump_7d", "pump_x", "heat"]
+    own = own_features(names, ["pump", "pump_2", "fan"])
+    assert own == {f"{clock}_own": {"pump": f"{clock}_pump", "pump_2": f"{clock}_pump_2"}}
+
+
+def test_a_stacked_row_carries_its_own_clock(fleet):
+    rows = fleet.features.tail(60)
+    layout = Layout.of(fleet.features, MODES)
+    matrix = layout.matrix(rows).reshape(2, len(rows), -1)
+    own = layout.columns.index("service_days_since_last_own")
+    for place, mode in enumerate(MODES):
+        np.testing.assert_array_equal(
+            matrix[place][:, own], rows[f"service_days_since_last_{mode}"].to_numpy(dtype=np.float32)
+        )
+        assert (matrix[place][:, -1] == place).all()
+
+
+@pytest.mark.parametrize(
+    ("section", "complaint"),
+    [
+        ("horizons_days = [1, 5]", "edges"),
+        ("edges_days = [0, 3, 1]", "rise from 0"),
+        ("decision_days = 2", "decision_days"),
+        ("horizon_days = [1]", "horizons_days"),
+        ("threads = 0", "threads"),
+    ],
+)
+def test_a_wrong_setting_names_itself(section, complaint):
+    config = parse(f'[workspace]\nid = "x"\n[risk]\n{section}\n')
+    with pytest.raises(ConfigError, match=complaint):
+        config.section("risk", RiskConfig)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda files: {"model.json": files["model.json"]},
+        lambda files: {**files, "model.json": b"{"},
+        lambda files: {**files, "model.json": files["model.json"].replace(b'"format": 1', b'"format": 2')},
+        lambda files: {**files, "hazard_0.txt": b"tree\nnonsense"},
+        lambda files: {**files, "model.json": _without(files, "baseline")},
+        lambda files: {**files, "model.json": _without(files, "layout")},
+        lambda files: {},
+    ],
+)
+def test_a_damaged_stored_form_is_refused_in_a_sentence(model, damage):
+    with pytest.raises(ModelError, match=r"risk model: .*foremend train risk"):
+        RiskModel.from_files(damage(model.to_files()))
+
+
+def _without(files, key) -> bytes:
+    content = json.loads(files["model.json"])
+    content[key] = [] if isinstance(content[key], list) else {}
+    return json.dumps(content).encode()
