@@ -1,0 +1,197 @@
+"""``foremend forecast`` as a person uses it, on a workspace that it ingested itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.cli import run
+
+DAYS = 120
+TOML = """
+[workspace]
+id = "test"
+
+[time]
+now = 2024-04-30T00:00:00Z
+cutoff_utc = "00:00"
+
+[forecast]
+country = "{country}"
+horizon = 14
+{more}
+
+[sources.calls]
+table = "tickets"
+zone = "UTC"
+query = "SELECT * FROM read_csv('{file}', all_varchar = true)"
+"""
+
+
+def make(
+    root: Path, regions: tuple[str, ...] = ("华东", "=north"), country: str = "CN", more: str = "", days: int = DAYS
+) -> Path:
+    """A workspace without assets: a table of tickets is all that volume needs."""
+    root.mkdir()
+    rng = np.random.default_rng(3)
+    start = datetime(2024, 1, 1)
+    with (root / "calls.csv").open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["ticket_id", "opened_at", "region", "ticket_type"])
+        number = 0
+        for day in range(days):
+            for region in regions:
+                for minute in rng.uniform(0, 1440, rng.poisson(12 if day % 7 < 5 else 5)):
+                    number += 1
+                    kind = "fault" if number % 3 else "question"
+                    out.writerow([number, start + timedelta(days=day, minutes=float(minute)), region, kind])
+    text = TOML.format(country=country, more=more, file=(root / "calls.csv").as_posix())
+    (root / "foremend.toml").write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = make(tmp_path_factory.mktemp("volume") / "workspace")
+    assert run(["-w", str(root), "ingest"]) == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def naive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the quick model alone, for what does not hang on the model."""
+    root = make(tmp_path_factory.mktemp("volume") / "naive", more="models = ['seasonal_naive']")
+    assert run(["-w", str(root), "ingest"]) == 0
+    return root
+
+
+def stored(root: Path, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(root / "foremend.db") as con:
+        return con.execute(query).fetchall()
+
+
+def test_a_forecast_is_printed_compared_and_stored(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(workspace), "forecast"]) == 0
+    out, err = capsys.readouterr()
+    assert "华东" in out
+    assert "next 7 days" in out
+    assert "next 14 days" in out
+    assert "On the last 14 days, held out, over 9 series" in out
+    assert "Next: foremend" in err
+    models = stored(
+        workspace, "SELECT model, count(*), count(DISTINCT unique_id) FROM forecasts GROUP BY model ORDER BY model"
+    )
+    assert models == [("prophet", 9 * 14, 9), ("seasonal_naive", 9 * 14, 9)]
+    ((settings,),) = stored(workspace, "SELECT settings FROM forecast_runs")
+    assert {row["model"] for row in json.loads(str(settings))["accuracy"]} == {"prophet", "seasonal_naive"}
+
+
+def test_a_second_run_stores_nothing_twice(workspace: Path) -> None:
+    assert run(["-w", str(workspace), "forecast"]) == 0
+    before = stored(workspace, "SELECT count(*) FROM forecasts") + stored(workspace, "SELECT * FROM forecast_runs")
+    assert run(["-w", str(workspace), "forecast"]) == 0
+    assert (
+        stored(workspace, "SELECT count(*) FROM forecasts") + stored(workspace, "SELECT * FROM forecast_runs") == before
+    )
+
+
+def test_json_is_data_and_nothing_else_is_on_stdout(naive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(naive), "forecast", "--json", "--model", "seasonal_naive", "--horizon", "10"]) == 0
+    data = json.loads(capsys.readouterr().out, parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
+    assert data["champion"] == "seasonal_naive"
+    assert len(data["forecast"]) == 9 * 10
+    total = [row for row in data["forecast"] if row["unique_id"] == "total"]
+    assert [row["ds"] for row in total] == [
+        f"2024-{m:02}-{d:02}" for m, d in [(4, 30), *((5, k) for k in range(1, 10))]
+    ]
+    assert total[0]["region"] is None
+    assert all(row["lo95"] <= row["lo80"] <= row["yhat"] <= row["hi80"] <= row["hi95"] for row in data["forecast"])
+
+
+def test_the_csv_opens_in_excel_and_runs_nothing(naive: Path, tmp_path: Path) -> None:
+    file = tmp_path / "volumes.csv"
+    assert run(["-w", str(naive), "forecast", "--csv", str(file)]) == 0
+    raw = file.read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(raw.decode("utf-8-sig").splitlines()))
+    assert len(rows) == 9 * 14
+    cells = {cell for row in rows for cell in row.values()}
+    assert "'=north" in cells
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+    assert {"华东", "华东/fault"} <= cells
+
+
+def test_an_earlier_as_of_sees_only_what_was_known(naive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(naive), "forecast", "--json", "--as-of", "2024-04-10T00:00Z"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert min(row["ds"] for row in data["forecast"]) == "2024-04-10"
+
+
+def test_future_holidays_without_a_notice_are_called_provisional(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make(tmp_path / "w", ("north",), more="models = ['seasonal_naive']")
+    assert run(["-w", str(root), "ingest"]) == 0
+    assert run(["-w", str(root), "forecast", "--horizon", "300"]) == 0
+    assert "from 2025-01-01 are provisional" in capsys.readouterr().err
+
+
+def test_without_a_country_it_says_that_no_holidays_are_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make(tmp_path / "w", ("north",), country="", more="models = ['seasonal_naive']")
+    assert run(["-w", str(root), "ingest"]) == 0
+    assert run(["-w", str(root), "forecast"]) == 0
+    assert "No holidays are used" in capsys.readouterr().err
+
+
+def test_a_short_history_is_forecast_and_said_to_be_rough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make(tmp_path / "w", ("north",), days=25)
+    assert run(["-w", str(root), "ingest"]) == 0
+    assert run(["-w", str(root), "forecast", "--as-of", "2024-01-26T00:00Z"]) == 0
+    err = capsys.readouterr().err
+    assert "only 24 complete days" in err
+    assert "seasonal naive forecast (24 days of history" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--model", "profet"], "Did you mean 'prophet'?"),
+        (["--as-of", "yesterday"], "'yesterday' is no instant"),
+        (["--as-of", "2024-04-10T00:00"], "has no zone"),
+        (["--as-of", "2023-01-01T00:00Z"], "no organic ticket was known"),
+        (["--horizon", "0"], "not in the range"),
+    ],
+)
+def test_what_cannot_be_meant_is_an_error_of_the_users(
+    naive: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert run(["-w", str(naive), "forecast", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_country_that_does_not_exist_is_named_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make(tmp_path / "w", ("north",), country="CNN")
+    assert run(["-w", str(root), "ingest"]) == 0
+    assert run(["-w", str(root), "forecast"]) == 2
+    assert "Did you mean 'CN'?" in capsys.readouterr().err
+
+
+def test_a_workspace_without_tickets_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "foremend.toml").write_text('[workspace]\nid = "empty"\n', encoding="utf-8")
+    assert run(["-w", str(tmp_path), "forecast"]) == 2
+    assert "Add a source for `tickets`" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_a_fault(naive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(naive), "forecast", "--csv", "/proc/nowhere.csv"]) == 1
+    assert "/proc/nowhere.csv: cannot be written" in capsys.readouterr().err
