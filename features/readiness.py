@@ -26,7 +26,7 @@ EVENTS_AGE = 10
 """Fewer failures do not even fix the two parameters of a Weibull curve of age."""
 
 HISTORY_READY_DAYS = 350
-"""A year between the first and the last failure, less the days until one comes: every season was seen once."""
+"""A year, less the days until a failure comes: every season was seen once."""
 
 HISTORY_THIN_DAYS = 120
 """Four times the longest horizon of 30 days: to learn, to keep apart, to calibrate, to test."""
@@ -105,8 +105,8 @@ class ClassReadiness:
     modes
         Failures by failure mode.
     failure_days, ticket_days
-        From the first to the last failure of the whole fleet (a class without failures was watched
-        too), and from the first to the last ticket of the class.
+        Days that hold the bulk of the whole fleet's failures, and of its tickets: a class without any
+        was watched too, and a few stragglers months apart are no history.
     asset_days_read
         Share of the class's asset-days (first to last reading of the fleet) with a reading.
     """
@@ -124,6 +124,14 @@ class ClassReadiness:
     capabilities: tuple[Capability, ...]
 
 
+def _bulk(events: str) -> str:
+    """Days that hold the bulk of some events: 95 % of them, scaled up; a straggler months apart adds nothing."""
+    times = "epoch(event_time)"
+    spread = f"quantile_cont({times}, 0.975) - quantile_cont({times}, 0.025)"
+    whole = f"max({times}) - min({times})"
+    return f"SELECT coalesce(least(({spread}) / 0.95, {whole}) / 86400, 0) AS days FROM {events}"
+
+
 _CLASSES = """
     CREATE OR REPLACE TEMP TABLE asset_classes AS
     SELECT asset_id, coalesce(nullif(trim(asset_class), ''), nullif(trim(asset_model), ''), 'all') AS asset_class
@@ -133,18 +141,17 @@ _CLASSES = """
 _FACTS = f"""
     WITH fleet AS (SELECT 1 + (epoch(max(last_at)) - epoch(min(first_at))) // 86400 AS days FROM reading_days),
     demand AS (
-        SELECT asset_id, count(*) AS tickets, min(opened_at) AS first_at, max(opened_at) AS last_at
-        FROM tickets WHERE coalesce(origin, 'organic') = 'organic' GROUP BY 1),
-    broken AS (SELECT asset_id, count(*) AS failures FROM failures GROUP BY 1)
+        SELECT asset_id, count(*) AS tickets FROM tickets WHERE coalesce(origin, 'organic') = 'organic' GROUP BY 1),
+    broken AS (SELECT asset_id, count(*) AS failures FROM failures GROUP BY 1),
+    failing AS ({_bulk("failures")}), asking AS ({_bulk("tickets")})
     SELECT coalesce(asset_class, '{FLEET}') AS asset_class, count(*) AS assets,
         coalesce(sum(failures), 0)::BIGINT AS failures,
         coalesce(sum(tickets), 0)::BIGINT AS tickets,
-        coalesce((SELECT epoch(max(event_time)) - epoch(min(event_time)) FROM failures), 0) / 86400 AS failure_days,
-        coalesce(epoch(max(d.last_at)) - epoch(min(d.first_at)), 0) / 86400 AS ticket_days,
+        any_value(failing.days) AS failure_days, any_value(asking.days) AS ticket_days,
         count(r.asset_id) AS assets_read,
         coalesce(epoch(max(r.last_at)) - epoch(min(r.first_at)), 0) / 86400 AS reading_days,
-        coalesce(least(1.0, sum(r.days) / (count(*) * any_value(fleet.days))), 0) AS asset_days_read
-    FROM asset_classes CROSS JOIN fleet
+        least(1.0, coalesce(sum(r.days) / (count(*) * any_value(fleet.days)), 0)) AS asset_days_read
+    FROM asset_classes CROSS JOIN fleet CROSS JOIN failing CROSS JOIN asking
     LEFT JOIN broken USING (asset_id) LEFT JOIN demand AS d USING (asset_id)
     LEFT JOIN reading_days AS r USING (asset_id)
     GROUP BY GROUPING SETS ((asset_class), ()) HAVING grouping(asset_class) = 0 OR count(DISTINCT asset_class) > 1
