@@ -221,7 +221,7 @@ def _survive_worn(c: int, hazard: Floats, age: Integers, degraded: Integers, len
 
 @cache
 def sojourn_hazard(c: int) -> Floats:
-    """Daily failure probability after `k` days of degradation, ``k = 0 ... LONGEST_SOJOURN``: none at 0, certain at the end."""
+    """Daily failure probability after ``k = 0 ... LONGEST_SOJOURN`` days of degradation: 0 at first, 1 at the end."""
     k = np.arange(LONGEST_SOJOURN + 1, dtype=float)
     mean = COMPONENTS[c].sojourn_days
     scale = (mean - 0.5) / math.gamma(1.5) if mean else 1.0  # rounding up to whole days adds about half a day

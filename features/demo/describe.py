@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from features.demo.workdays import Calendar
-from features.demo.world import CHANNELS
+from features.demo.world import CHANNELS, Channel
 
 __all__ = ["toml"]
 
@@ -12,10 +12,12 @@ PLAIN = (
     "calendar_events", "complaints", "approvals", "inspections",
 )  # fmt: skip
 _RENAMED = {
-    "assets": "SELECT machine_no AS asset_id, commissioned_at AS installed_at, * EXCLUDE (machine_no, commissioned_at)\n"
-    "FROM 'data/assets.parquet'",
-    "readings": "SELECT machine_no AS asset_id, ts AS event_time, * EXCLUDE (machine_no, ts)\nFROM 'data/readings-*.parquet'",
-    "alarms": "SELECT machine_no AS asset_id, ts AS event_time, alarm_code AS code, severity, text\nFROM 'data/alarms.parquet'",
+    "assets": "SELECT machine_no AS asset_id, commissioned_at AS installed_at,\n"
+    "       * EXCLUDE (machine_no, commissioned_at)\nFROM 'data/assets.parquet'",
+    "readings": "SELECT machine_no AS asset_id, ts AS event_time, * EXCLUDE (machine_no, ts)\n"
+    "FROM 'data/readings-*.parquet'",
+    "alarms": "SELECT machine_no AS asset_id, ts AS event_time, alarm_code AS code, severity, text\n"
+    "FROM 'data/alarms.parquet'",
 }
 
 
@@ -32,13 +34,16 @@ def toml(days: Calendar, identity: str, language: str, known_at: frozenset[str])
     plans = "SELECT * EXCLUDE (changed_at), changed_at AS known_at FROM 'data/maintenance_plans.parquet'"
     sources.append(_source("maintenance_plans", plans, frozenset({"maintenance_plans"})))
     return _HEAD.format(identity=identity, language=language, now=f"{str(days.now)[:19]}Z") + "\n".join(
-        [*(_channel(c.name, c.unit, c.low, c.high, c.chinese, c.english) for c in CHANNELS),
-         _channel("running_hours", "h", 0.0, 500_000.0, "运行小时", "running hours"), *sources, _FAILURES]
+        [*(_channel(c) for c in CHANNELS), _USAGE, *sources, _FAILURES]
     )  # fmt: skip
 
 
-def _channel(name: str, unit: str, low: float, high: float, chinese: str, english: str) -> str:
-    return f'[channels.{name}]\nunit = "{unit}"\nrange = [{low}, {high}]\nlabel = {{ "zh-CN" = "{chinese}", en = "{english}" }}\n'
+def _channel(channel: Channel) -> str:
+    return (
+        f'[channels.{channel.name}]\nunit = "{channel.unit}"\nrange = [{channel.low}, {channel.high}]\n'
+        f"stuck_hours = 72\n"
+        f'label = {{ "zh-CN" = "{channel.chinese}", en = "{channel.english}" }}\n'
+    )
 
 
 def _source(name: str, query: str, known_at: frozenset[str]) -> str:
@@ -47,8 +52,8 @@ def _source(name: str, query: str, known_at: frozenset[str]) -> str:
     return f'[sources.{name}]\ntable = "{name}"\n{system}{known}query = """\n{query}\n"""\n'
 
 
-_HEAD = """# A made-up fleet of screw compressors; foremend fleet wrote this file. What really happens in it is in truth/,
-# which no source reads.
+_HEAD = """# A made-up fleet of screw compressors, written by `foremend fleet`.
+# What really happens in it is in truth/, which no source reads.
 [workspace]
 id = "{identity}"
 name = "空压机示范机队 / demo fleet"
@@ -59,6 +64,11 @@ cutoff_utc = "16:00"  # midnight in China
 now = {now}
 zone = "Asia/Shanghai"
 
+"""
+_USAGE = """[channels.running_hours]
+unit = "h"
+range = [0.0, 500000.0]
+label = { "zh-CN" = "运行小时", en = "running hours" }
 """
 _FAILURES = """[[failures]]
 version = 1

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from features.demo.fleet import Block
 from features.demo.texts import FINDINGS, describe
-from features.demo.workdays import HOUR, Calendar
+from features.demo.workdays import Calendar, hours_between
 from features.demo.world import PARTS, stream
 
 __all__ = ["SYSTEM", "dress", "exported"]
 
 SYSTEM = "crm"
-NAT = np.datetime64("NaT", "us")
+PROOFS = ("customer", "signature", "system check", "call-back")
 CHANNELS = ("phone", "WeChat", "web", "app", "e-mail", "portal")
 CHANNEL_SHARES = (0.42, 0.27, 0.11, 0.10, 0.05, 0.05)
 INSTANTS = (
@@ -26,15 +28,15 @@ INSTANTS = (
     "surveyed_at",
 )
 COLUMNS = (
-    "system", "ticket_id", "asset_id", "customer_id", "region", "organisation", "ticket_type", "channel", "priority", "origin",
-    "subject", "description", "engineer_id", "skill", "duplicate_of", "opened_at", "appointment_at", *INSTANTS, "finding",
-    "component", "cause", "verified_by", "csat", "nps", "labour_hours", "cost", "billed",
+    "system", "ticket_id", "asset_id", "customer_id", "region", "organisation", "ticket_type", "channel", "priority",
+    "origin", "subject", "description", "engineer_id", "skill", "duplicate_of", "opened_at", "appointment_at",
+    *INSTANTS, "finding", "component", "cause", "verified_by", "csat", "nps", "labour_hours", "cost", "billed",
 )  # fmt: skip
 FINAL = ("priority", "engineer_id", "duplicate_of", "finding", "component", "cause", "labour_hours", "cost", "billed")
 """Columns that the record shows only once the ticket is closed."""
 
 
-def dress(block: Block, tickets: pd.DataFrame, days: Calendar, seed: int) -> pd.DataFrame:
+def dress(block: Block, tickets: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Add everything a person or the system writes; the rows stay, in their order."""
     rng = stream(seed, "desk", block.number)
     asset, n = tickets["asset"].to_numpy(), len(tickets)
@@ -56,36 +58,35 @@ def dress(block: Block, tickets: pd.DataFrame, days: Calendar, seed: int) -> pd.
         priority=np.where(fault & (tier == "A"), "urgent", np.where(fault | (tier == "A"), "high", "normal")),
         origin=np.where(kind == "planned", "planned", np.where(kind == "preventive", "preventive", "organic")),
         subject=subject, description=description,
-        skill=np.where(tickets["component_name"] == "controller", "electrical", np.where(fault, "mechanical", "general")),
-        verified_by=np.array(["customer", "signature", "system check", "call-back"], dtype=object)[rng.integers(0, 4, n)],
+        skill=np.select([tickets["component_name"] == "controller", fault], ["electrical", "mechanical"], "general"),
+        verified_by=np.array(PROOFS, dtype=object)[rng.integers(0, len(PROOFS), n)],
     )  # fmt: skip
     tickets.loc[tickets["ticket_type"] == "billing", "asset_id"] = None
     return tickets.assign(**_costs(rng, tickets), **_findings(tickets), **_survey(rng, tickets))
 
 
-def _findings(tickets: pd.DataFrame) -> dict[str, object]:
+def _findings(tickets: pd.DataFrame) -> dict[str, Any]:
+    """What the work found, and on which component; a cause where it had to be done again."""
     kind = tickets["kind"]
-    found = np.where(
-        tickets["cancelled"], np.where(kind == "duplicate", "duplicate", "cancelled"),
-        np.where(kind == "failure", tickets["component_name"],
-                 np.where(kind == "planned", "routine", np.where(tickets["remote"], "advice", "none"))),
+    planned = kind.isin(["planned", "preventive"])
+    found = np.select(
+        [kind == "duplicate", tickets["cancelled"], kind == "failure", planned, tickets["remote"]],
+        ["duplicate", "cancelled", tickets["component_name"].fillna("none"), "routine", "advice"], "none",
     )  # fmt: skip
     worked = tickets["performed_at"].notna()
-    reopened = np.where(
-        tickets["reopened_at"].notna(), np.array(["skill", "parts", "process"])[np.arange(len(tickets)) % 3], None
-    )
+    causes = pd.Series(np.array(["skill", "parts", "process"], dtype=object)[np.arange(len(tickets)) % 3])
     on_site = tickets["dispatched_at"].notna()
     begun = tickets["started_at"].dt.floor("30min")
     return {
         "finding": pd.Series(found, index=tickets.index).map(FINDINGS),
         "component": tickets["component_name"].where(worked & ~tickets["cancelled"]),
-        "cause": reopened,
+        "cause": causes.where(tickets["reopened_at"].notna()),
         "duplicate_of": tickets["cause_id"].where(kind == "duplicate"),
         "appointment_at": begun.where(on_site),
     }
 
 
-def _costs(rng: np.random.Generator, tickets: pd.DataFrame) -> dict[str, object]:
+def _costs(rng: np.random.Generator, tickets: pd.DataFrame) -> dict[str, Any]:
     """Labour by hours on site, parts by component; warranty work is not billed."""
     n = len(tickets)
     on_site = tickets["dispatched_at"].notna().to_numpy() & ~tickets["cancelled"].to_numpy()
@@ -99,10 +100,10 @@ def _costs(rng: np.random.Generator, tickets: pd.DataFrame) -> dict[str, object]
     }
 
 
-def _survey(rng: np.random.Generator, tickets: pd.DataFrame) -> dict[str, object]:
+def _survey(rng: np.random.Generator, tickets: pd.DataFrame) -> dict[str, Any]:
     """Answers worsen with time to solve, repeats and reopens; the dissatisfied answer more often."""
     n = len(tickets)
-    hours = ((tickets["resolved_at"] - tickets["opened_at"]) / HOUR).to_numpy()
+    hours = hours_between(tickets["opened_at"], tickets["resolved_at"])
     bad = tickets["reopened_at"].notna().to_numpy() * 1.0 + tickets["false_closure"].eq(True).to_numpy() * 1.2
     mood = 4.5 - 0.35 * np.log1p(np.maximum(hours, 0) / 8) - bad + rng.normal(0, 0.6, n)
     asked = ~tickets["cancelled"].to_numpy() & tickets["kind"].isin(["failure", "organic", "repeat"]).to_numpy()

@@ -141,9 +141,10 @@ def _contracts(customers: pd.DataFrame, number: int, days: Calendar) -> pd.DataF
     """One contract per customer and year; the limits of its tier."""
     limits = {tier: (first, arrival, completion) for tier, _, first, arrival, completion in TIERS}
     years = range(-1, days.days // 365 + 1)
+    coverage, hours = {"A": "full", "B": "parts", "C": "labour"}, {"A": "全天", "B": "工作日", "C": "工作日"}
     rows = [
-        (f"K{number:04d}{n:02d}{year + 1}", customer, "full" if tier == "A" else "parts" if tier == "B" else "labour",
-         *limits[tier], "全天" if tier == "A" else "工作日", days.start + year * 365 * DAY, days.start + (year + 1) * 365 * DAY)
+        (f"K{number:04d}{n:02d}{year + 1}", customer, coverage[tier], *limits[tier], hours[tier],
+         days.start + year * 365 * DAY, days.start + (year + 1) * 365 * DAY)
         for n, (customer, tier) in enumerate(zip(customers["customer_id"], customers["tier"], strict=True))
         for year in years
     ]  # fmt: skip
@@ -182,5 +183,5 @@ def _inspections(rng: np.random.Generator, assets: pd.DataFrame) -> pd.DataFrame
         "inspected_at": assets["installed_at"] - rng.integers(8, 30, BLOCK) * DAY,
         "passed": first | (rng.random(BLOCK) < 0.95),
         "passed_first": first,
-        "defect": np.where(first, None, "振动超差"),
+        "defect": pd.Series("振动超差", index=assets.index, dtype=object).where(~first),
     })  # fmt: skip

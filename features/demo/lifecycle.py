@@ -142,10 +142,11 @@ def events_of(tickets: pd.DataFrame, days: Calendar) -> pd.DataFrame:
     parts.append(tickets.loc[ended, _KEPT].assign(event_time=tickets.loc[ended, "closed_at"], state="cancelled"))
     events = pd.concat(parts, ignore_index=True).sort_values(["ticket_id", "event_time"], kind="stable")
     reasons = {"transferred": "skill", "escalated": "overdue", "on_hold": "parts", "reopened": "not_solved"}
-    cancelled = np.where(events["kind"] == "duplicate", "duplicate", "customer")
-    events["reason"] = events["state"].map(reasons).where(events["state"] != "cancelled", cancelled)
+    ended = events["state"].eq("cancelled")
+    events["reason"] = events["state"].map(reasons)
+    events.loc[ended, "reason"] = np.where(events.loc[ended, "kind"] == "duplicate", "duplicate", "customer")
     events["actor"] = np.where(events["state"].isin(["opened", "verified", "followed_up"]), "customer", "desk")
-    events["group"] = np.where(events["state"] == "opened", None, events["group"])
+    events["group"] = events["group"].where(events["state"] != "opened")
     return events.drop(columns="kind")
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.demo import records, truth
-from features.demo.degradation import History, draw, live
 from features.demo.defects import chosen
+from features.demo.degradation import History, draw, live
 from features.demo.describe import toml
 from features.demo.desk import dress, exported
 from features.demo.fleet import Block, make_block
@@ -64,7 +64,7 @@ def _silent(_line: str) -> None:
 
 
 def make_fleet(
-    folder: Path | str, *, assets: int = 200, days: int = 730, seed: int = 7, readings_per_day: int = 4,
+    folder: Path | str, *, assets: int = 200, days: int = 731, seed: int = 7, readings_per_day: int = 4,
     defects: Collection[str] = (), end: date = END, language: str = "zh-CN", say: Callable[[str], None] = _silent,
 ) -> FleetSummary:  # fmt: skip
     """Write a workspace with a made-up fleet: ``foremend.toml``, ``data/*.parquet`` and ``truth/*.parquet``.
@@ -90,13 +90,14 @@ def make_fleet(
     counts = np.zeros(wanted.mean.shape[::2], dtype="int64")
     with Export(root / "data") as data, Export(root / "truth") as known:
         _write_common(data, clock)
+        known.write("defects", plan.nothing)
         for number in range(-(-assets // BLOCK)):
             count = min(BLOCK, assets - number * BLOCK)
             block, history = _one_block(number, clock, seed)
             counts += truth.in_service_by_region(block, history, count)
-            tickets = dress(block, tickets_of(block, history, wanted, clock, seed), clock, seed)
+            tickets = dress(block, tickets_of(block, history, wanted, clock, seed), seed)
             tickets = tickets.assign(here=tickets["asset"] < count)
-            for name, frame in _tables(block, history, tickets, clock, seed, readings_per_day):
+            for name, frame in _tables(block, history, tickets, clock, seed=seed, readings_per_day=readings_per_day):
                 kept, planted = plan.plant(name, _cut(frame, block, count, tickets), clock, seed, number)
                 data.write(name, kept, number)
                 known.write("defects", planted)
@@ -110,8 +111,8 @@ def make_fleet(
     identity = f"demo{seed}x{assets}"
     (root / "foremend.toml").write_text(toml(clock, identity, language, plan.known_at), encoding="utf-8")
     return FleetSummary(
-        root, assets, days, seed, data.rows["readings"], data.rows["tickets"], known.rows["failures"], ranking.without_precursor,
-        ranking.roc, ranking.observed_over_expected, dict(data.rows), tuple(defects),
+        root, assets, days, seed, data.rows["readings"], data.rows["tickets"], known.rows["failures"],
+        ranking.without_precursor, ranking.roc, ranking.observed_over_expected, dict(data.rows), tuple(defects),
     )  # fmt: skip
 
 
@@ -151,8 +152,8 @@ def _one_block(number: int, clock: Calendar, seed: int, visits: pd.DataFrame | N
 
 def _visited(visits: pd.DataFrame, block: Block, clock: Calendar) -> NDArray[np.bool_]:
     """(day, asset, component) true where a visit is made."""
-    asset = pd.Index(block.assets["asset_id"]).get_indexer(visits["asset_id"])
-    component = pd.Index([c.name for c in COMPONENTS]).get_indexer(visits["component"])
+    asset = pd.Index(block.assets["asset_id"]).get_indexer(pd.Index(visits["asset_id"]))
+    component = pd.Index([c.name for c in COMPONENTS]).get_indexer(pd.Index(visits["component"]))
     made = np.zeros((clock.days, BLOCK, len(COMPONENTS)), dtype=bool)
     here = asset >= 0
     made[visits["day"].to_numpy()[here], asset[here], component[here]] = True
@@ -160,7 +161,7 @@ def _visited(visits: pd.DataFrame, block: Block, clock: Calendar) -> NDArray[np.
 
 
 def _tables(
-    block: Block, history: History, tickets: pd.DataFrame, clock: Calendar, seed: int, readings_per_day: int
+    block: Block, history: History, tickets: pd.DataFrame, clock: Calendar, *, seed: int, readings_per_day: int
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Every table of the block, whole."""
     yield (

@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.demo.degradation import NEVER, History
 from features.demo.fleet import Block
-from features.demo.workdays import DAY, HOUR, Calendar
+from features.demo.workdays import DAY, HOUR, Calendar, Instants, hours_between
 from features.demo.world import COMPONENTS, PARTS, stream
 
 __all__ = ["approvals", "complaints", "part_orders", "plans", "services", "work_logs"]
@@ -48,7 +48,7 @@ _SERVICE = ["service_id", "asset_id", "component", "action", "reason", "initiato
 
 def _before(block: Block, days: Calendar) -> pd.DataFrame:
     """The last replacement before the first day, where the component is younger than its machine."""
-    installed = np.maximum(np.floor((days.start - block.assets["installed_at"].to_numpy()) / DAY), 0).astype("int64")
+    installed = np.maximum(hours_between(block.assets["installed_at"], days.start) // 24, 0)
     asset, component = np.nonzero((block.lives.age < installed[:, None]) & (block.lives.age > 0))
     return pd.DataFrame({
         "asset_id": block.assets["asset_id"].to_numpy()[asset], "component": NAMES[component], "action": "replaced",
@@ -133,7 +133,8 @@ def work_logs(tickets: pd.DataFrame, days: Calendar, block: Block, rng: np.rando
     begin = days.start + day * DAY + 9 * HOUR + rng.integers(0, 1800, len(day)).astype("timedelta64[s]")
     office = pd.DataFrame({
         "engineer_id": block.engineers["engineer_id"].to_numpy()[engineer], "event_time": begin,
-        "activity": rng.choice(["office", "training", "absence"], len(day), p=(0.8, 0.1, 0.1)), "ended_at": begin + 2 * HOUR,
+        "activity": rng.choice(["office", "training", "absence"], len(day), p=(0.8, 0.1, 0.1)),
+        "ended_at": begin + 2 * HOUR,
     })  # fmt: skip
     frame = pd.concat([travel, work, office], ignore_index=True)
     frame = frame[frame["event_time"] < days.now].drop_duplicates(["engineer_id", "event_time", "activity"])
@@ -143,16 +144,17 @@ def work_logs(tickets: pd.DataFrame, days: Calendar, block: Block, rng: np.rando
 
 def complaints(tickets: pd.DataFrame, days: Calendar, rng: np.random.Generator) -> pd.DataFrame:
     """One row per complaint: seldom, more often about slow or repeated trouble."""
-    hours = (tickets["resolved_at"] - tickets["opened_at"]) / HOUR
+    hours = hours_between(tickets["opened_at"], tickets["resolved_at"])
     chance = 0.004 + 0.02 * (hours > 72) + 0.05 * tickets["reopened_at"].notna()
     about = tickets[(rng.random(len(tickets)) < chance) & ~tickets["cancelled"]]
     n = len(about)
-    raised = about["closed_at"].to_numpy() - (rng.exponential(6 * 3600e6, n)).astype("timedelta64[us]")
-    raised = np.maximum(raised, about["opened_at"].to_numpy() + HOUR)
+    opened, closed = (about[name].to_numpy().astype("datetime64[us]") for name in ("opened_at", "closed_at"))
+    raised = np.maximum(closed - rng.exponential(6 * 3600e6, n).astype("timedelta64[us]"), opened + HOUR)
     solved = days.advance(raised, rng.exponential(30, n) + 4)
     frame = pd.DataFrame({
-        "complaint_id": "TS" + about["ticket_id"].str[2:], "customer_id": about["customer_id"], "asset_id": about["asset_id"],
-        "ticket_id": about["ticket_id"], "complaint_source": rng.choice(["电话", "微信", "业务员"], n),
+        "complaint_id": "TS" + about["ticket_id"].str[2:], "customer_id": about["customer_id"],
+        "asset_id": about["asset_id"], "ticket_id": about["ticket_id"],
+        "complaint_source": rng.choice(["电话", "微信", "业务员"], n),
         "cause": rng.choice(["响应慢", "重复故障", "费用", "态度"], n), "raised_at": raised, "solved_at": solved,
     })  # fmt: skip
     frame = frame[frame["raised_at"] < days.now]
@@ -167,12 +169,13 @@ def complaints(tickets: pd.DataFrame, days: Calendar, rng: np.random.Generator) 
 def approvals(tickets: pd.DataFrame, days: Calendar, rng: np.random.Generator) -> pd.DataFrame:
     """One row per warranty claim that somebody must approve; some are decided late."""
     claims = tickets[(tickets["billed"] == "warranty") & tickets["performed_at"].notna() & ~tickets["cancelled"]]
-    asked = claims["resolved_at"].to_numpy() + HOUR
+    asked: Instants = np.asarray(claims["resolved_at"] + pd.Timedelta(hours=1), dtype="datetime64[us]")
     decided = days.advance(asked, rng.lognormal(2.2, 0.9, len(claims)))
     frame = pd.DataFrame({
-        "approval_id": "SP" + claims["ticket_id"].str[2:], "process": "保修索赔", "organisation": claims["organisation"],
-        "ticket_id": claims["ticket_id"], "requested_at": asked, "due_at": days.advance(asked, np.full(len(claims), 19.0)),
-        "decided_at": decided, "decision": np.where(rng.random(len(claims)) < 0.93, "approved", "refused"),
+        "approval_id": "SP" + claims["ticket_id"].str[2:], "process": "保修索赔",
+        "organisation": claims["organisation"], "ticket_id": claims["ticket_id"], "requested_at": asked,
+        "due_at": days.advance(asked, np.full(len(claims), 19.0)), "decided_at": decided,
+        "decision": np.where(rng.random(len(claims)) < 0.93, "approved", "refused"),
     })  # fmt: skip
     frame = frame[frame["requested_at"] < days.now]
     done = frame["decided_at"] < days.now

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from features.demo.degradation import History
 from features.demo.fleet import Block
 from features.demo.texts import ALARM_TEXTS
-from features.demo.workdays import DAY, Calendar
+from features.demo.workdays import Calendar
 from features.demo.world import BLOCK, CHANNELS, COMPONENTS, MODELS, stream
 
 __all__ = ["alarms", "readings"]
@@ -53,10 +53,10 @@ def readings(block: Block, history: History, days: Calendar, a_day: int, seed: i
                 moved = moved + _wear(rng, history, c, moment)
         values = channel.level + channel.spread * (moved + rng.standard_normal(shape))
         values[rng.random(shape) < NULL_SHARE] = np.nan
-        columns[channel.name] = values.round(3)
+        columns[channel.name] = np.clip(values, channel.low + 0.05, channel.high).round(3)
     duty = np.clip(load * 4 + 13, 0, 24) * history.in_service.T[:, :, None] / a_day
     columns["running_hours"] = (np.cumsum(duty.reshape(BLOCK, -1), axis=1) + rng.random((BLOCK, 1)) * 9000).round(1)
-    kept = _delivered(rng, block, history, moment)
+    kept = _delivered(rng, history, moment)
     return pd.DataFrame({name: values.reshape(shape)[kept] for name, values in columns.items()})
 
 
@@ -105,7 +105,7 @@ def _wear(rng: np.random.Generator, history: History, c: int, moment: Floats) ->
     return np.asarray(COMPONENTS[c].effect * ramp + np.take_along_axis(levels, last, axis=0).T[:, :, None])
 
 
-def _delivered(rng: np.random.Generator, block: Block, history: History, moment: Floats) -> NDArray[np.bool_]:
+def _delivered(rng: np.random.Generator, history: History, moment: Floats) -> NDArray[np.bool_]:
     """Which readings exist: in service, running, the gateway speaking, none lost."""
     shape = moment.shape
     kept = np.broadcast_to(history.in_service.T[:, :, None], shape) & (rng.random(shape) >= LOST_SHARE)

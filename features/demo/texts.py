@@ -65,43 +65,57 @@ ALARM_TEXTS: Mapping[str, tuple[str, str]] = {
 """Severity and message by alarm code."""
 
 FINDINGS: Mapping[str, str] = {
-    "bearing": "轴承磨损，已更换", "seal": "密封件泄漏，已更换", "cooler": "冷却器堵塞，已更换", "controller": "控制器损坏，已更换",
-    "none": "未发现故障", "advice": "已指导用户操作", "routine": "按计划更换", "duplicate": "重复工单", "cancelled": "客户取消",
+    "bearing": "轴承磨损，已更换", "seal": "密封件泄漏，已更换",
+    "cooler": "冷却器堵塞，已更换", "controller": "控制器损坏，已更换",
+    "none": "未发现故障", "advice": "已指导用户操作", "routine": "按计划更换",
+    "duplicate": "重复工单", "cancelled": "客户取消",
 }  # fmt: skip
 """What the work found, by what it was."""
 
 _SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "bearing": (("主机异响振动大", "空压机震动严重", "轴承位置噪音大"), ("Loud bearing noise", "Strong vibration at the airend")),
+    "bearing": (
+        ("主机异响振动大", "空压机震动严重", "轴承位置噪音大"),
+        ("Loud bearing noise", "Strong vibration at the airend")),
     "seal": (("压力上不去", "漏油漏气", "排气压力低"), ("Pressure drops", "Oil leak at the shaft seal")),
     "cooler": (("高温停机", "排气温度过高", "温度报警频繁"), ("High temperature shutdown", "Unit overheats")),
-    "controller": (("控制面板黑屏", "设备无法启动", "控制器死机"), ("Controller screen is blank", "Unit does not start")),
-    "question": (("咨询加载卸载压力设置", "如何设置定时启停", "咨询润滑油型号"), ("How to set the load pressure?", "Which oil should we use?")),
+    "controller": (
+        ("控制面板黑屏", "设备无法启动", "控制器死机"), ("Controller screen is blank", "Unit does not start")),
+    "question": (
+        ("咨询加载卸载压力设置", "如何设置定时启停", "咨询润滑油型号"),
+        ("How to set the load pressure", "Which oil to use")),
     "performance_fault": (("产气量不足", "能耗偏高", "偶发停机"), ("Low air delivery", "Occasional stops")),
     "hardware_damage": (("外壳变形", "显示屏碎裂", "管路接头损坏"), ("Broken display", "Damaged pipe fitting")),
-    "maintenance": (("申请更换三滤", "预约年度保养", "请求更换润滑油"), ("Request for filter change", "Annual maintenance visit")),
-    "installation": (("新机安装调试", "移机后重新调试", "联控参数配置"), ("Installation of a new unit", "Set-up after relocation")),
+    "maintenance": (
+        ("申请更换三滤", "预约年度保养", "请求更换润滑油"), ("Request for filter change", "Annual maintenance visit")),
+    "installation": (
+        ("新机安装调试", "移机后重新调试", "联控参数配置"), ("Installation of a new unit", "Set-up after relocation")),
     "first_service": (("首保预约", "500小时首保"), ("First service, 500 hours",)),
-    "billing": (("发票问题", "对账咨询", "保修费用疑问"), ("Question about an invoice", "Warranty charge unclear")),
+    "billing": (
+        ("发票问题", "对账咨询", "保修费用疑问"), ("Question about an invoice", "Warranty charge unclear")),
     "routine": (("计划性更换", "例行保养更换"), ("Planned replacement", "Routine replacement")),
 }  # fmt: skip
+_TROUBLE = ("bearing", "seal", "cooler", "controller", "performance_fault", "hardware_damage")
 _OPENINGS = (
     ("客户来电反映：", "用户报修，", "现场人员反馈，", "微信报修："),
     ("Customer reports: ", "Site staff say: ", "By e-mail: "),
 )
-_ENDINGS = (
+_URGENT = (
     ("，请尽快安排上门。", "，影响生产，急。", "，请联系现场王工。", "，已重启仍未恢复。", "。"),
     (". Please send someone.", ". Production is affected.", ". Restart did not help.", "."),
 )
+_CALM = (("，请联系现场王工。", "，方便时回电即可。", "。"), (". Please call back.", ". No hurry.", "."))
 
 
 def describe(rng: np.random.Generator, topic: Texts, english: NDArray[np.bool_]) -> tuple[Texts, Texts]:
     """Subject and description per ticket, by topic (a component, a ticket type or ``routine``) and language."""
     subject = np.empty(len(topic), dtype=object)
     opening, ending = np.empty(len(topic), dtype=object), np.empty(len(topic), dtype=object)
+    trouble = np.isin(topic.astype(str), _TROUBLE)
     for language in (0, 1):
         speaks = english == bool(language)
         opening[speaks] = _pick(rng, _OPENINGS[language], int(speaks.sum()))
-        ending[speaks] = _pick(rng, _ENDINGS[language], int(speaks.sum()))
+        for endings, here in ((_URGENT, speaks & trouble), (_CALM, speaks & ~trouble)):
+            ending[here] = _pick(rng, endings[language], int(here.sum()))
         for name, phrases in _SUBJECTS.items():
             here = speaks & (topic == name)
             subject[here] = _pick(rng, phrases[language], int(here.sum()))

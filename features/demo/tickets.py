@@ -16,7 +16,7 @@ from features.demo.degradation import History
 from features.demo.fleet import Block
 from features.demo.lifecycle import live_through
 from features.demo.volume import Demand
-from features.demo.workdays import DAY, HOUR, MARGIN, Calendar
+from features.demo.workdays import DAY, MARGIN, Calendar, hours_between
 from features.demo.world import COMPONENTS, TICKET_TYPES, stream
 
 __all__ = ["tickets_of"]
@@ -60,13 +60,13 @@ def _of_routine(rng: np.random.Generator, history: History, days: Calendar) -> p
     """One planned ticket per routine replacement, opened some days before it."""
     done = history.replacements
     performed = done["day"] + (10 + 6 * done["moment"]) / 24
-    opened = days.advance(
-        days.instant((performed - rng.integers(3, 11, len(done))).to_numpy()), rng.exponential(1, len(done))
-    )
+    ahead = days.instant((performed - rng.integers(3, 11, len(done))).to_numpy())
+    opened = days.advance(ahead, rng.exponential(1, len(done)))
+    opened = np.minimum(opened, days.instant(performed.to_numpy() - 1))
     return pd.DataFrame({
-        "asset": done["asset"], "kind": np.where(done["visit"], "preventive", "planned"), "component_no": done["component"],
-        "ticket_type": "maintenance", "remote": False, "failure": NOWHERE, "opened_at": opened,
-        "performed_at": days.instant(performed.to_numpy()),
+        "asset": done["asset"], "kind": np.where(done["visit"], "preventive", "planned"),
+        "component_no": done["component"], "ticket_type": "maintenance", "remote": False, "failure": NOWHERE,
+        "opened_at": opened, "performed_at": days.instant(performed.to_numpy()),
     })  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def _duplicates(rng: np.random.Generator, main: pd.DataFrame) -> pd.DataFrame:
     """A second contact about an incident whose ticket is still open."""
     fault = main["ticket_type"].isin(FAULT_TYPES) & (main["kind"] != "planned")
     chosen = main[fault & (rng.random(len(main)) < DUPLICATE_SHARE * 3)]
-    open_for = (chosen["closed_at"] - chosen["opened_at"]) / HOUR
+    open_for = hours_between(chosen["opened_at"], chosen["closed_at"])
     later = np.minimum(rng.exponential(5, len(chosen)), open_for * 0.8)
     return _follow(
         chosen, "duplicate", chosen["opened_at"] + (later * 3600e6).astype("int64").astype("timedelta64[us]")
@@ -127,7 +127,7 @@ def _numbered(tickets: pd.DataFrame, block: Block) -> pd.DataFrame:
     """Order by opening and give ids; `cause_of` becomes the id of that ticket."""
     tickets = tickets.sort_values("opened_at", kind="stable")
     ids = pd.Series([f"WO{block.number:04d}-{n:06d}" for n in range(len(tickets))], index=tickets.index, dtype=object)
+    names = np.array([*(c.name for c in COMPONENTS), None], dtype=object)
     return tickets.assign(
-        ticket_id=ids, cause_id=tickets["cause_of"].map(ids),
-        component_name=np.array([*(c.name for c in COMPONENTS), None], dtype=object)[tickets["component_no"].to_numpy()],
+        ticket_id=ids, cause_id=tickets["cause_of"].map(ids), component_name=names[tickets["component_no"].to_numpy()]
     ).reset_index(drop=True)  # fmt: skip

@@ -76,7 +76,7 @@ class Ranking:
 
 
 def hazard_truth(block: Block, history: History, days: Calendar, count: int, ranking: Ranking) -> pd.DataFrame:
-    """One row per asset and day in service: ``p_1d, p_7d``, per component ``p_7d_NAME`` and ``degraded_NAME`` (days)."""
+    """One row per asset and day in service: ``p_1d, p_7d``; per component ``p_7d_NAME``, ``degraded_NAME`` (days)."""
     week = fail_within(history, block.lives, HORIZON)[:, :count]
     tomorrow = fail_within(history, block.lives, 1)[:, :count]
     inside = history.in_service[:, :count]

@@ -58,7 +58,7 @@ def demand(days: Calendar, seed: int) -> Demand:
 
 def promotions(days: Calendar) -> pd.DataFrame:
     """Promotions and launches, one row per event, in the columns of ``calendar_events``."""
-    rows = []
+    rows: list[tuple[str, str, str, str | None, date, int]] = []
     for year in range(days.first.year, days.first.year + days.days // 365 + 2):
         for n, (name, month, day, length) in enumerate(PROMOTIONS):
             rows.append((f"{year}-P{n}", "promotion", name, None, date(year, month, day), length))

@@ -10,9 +10,9 @@ from datetime import date, timedelta
 
 import holidays
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["DAY", "HOUR", "Calendar", "Instants", "calendar"]
+__all__ = ["DAY", "HOUR", "Calendar", "Instants", "calendar", "hours_between"]
 
 Instants = NDArray[np.datetime64]
 HOUR = np.timedelta64(3_600_000_000, "us")
@@ -101,6 +101,12 @@ def calendar(end: date, days: int) -> Calendar:
         first, np.datetime64(first, "us") - ZONE, days, (~weekend & ~holiday) | makeup, makeup, holiday,
         np.where(np.abs(nearest) <= 45, nearest, FAR),
     )  # fmt: skip
+
+
+def hours_between(begin: ArrayLike, end: ArrayLike) -> NDArray[np.float64]:
+    """Hours from one instant to another; NaN where either is missing."""
+    spell = np.asarray(end, dtype="datetime64[us]") - np.asarray(begin, dtype="datetime64[us]")
+    return np.asarray(np.where(np.isnat(spell), np.nan, spell.astype("int64") / 3.6e9))
 
 
 def _festivals(official: holidays.HolidayBase) -> list[date]:

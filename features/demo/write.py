@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,10 +21,10 @@ from features.errors import Fault
 __all__ = ["Export"]
 
 NUMBERS = frozenset({
-    "latitude", "longitude", "rated_kw", "pressure", "vibration", "temperature", "current", "running_hours", "csat", "nps",
-    "labour_hours", "cost", "interval_days", "first_response_limit_hours", "arrival_limit_hours", "completion_limit_hours",
-    "weekly_hours", "unit_cost", "lead_time_days", "on_hand", "weight_kg", "quantity", "intensity", "shock", "assets_in_service",
-    "lag_hours",
+    "latitude", "longitude", "rated_kw", "pressure", "vibration", "temperature", "current", "running_hours", "csat",
+    "nps", "labour_hours", "cost", "interval_days", "first_response_limit_hours", "arrival_limit_hours",
+    "completion_limit_hours", "weekly_hours", "unit_cost", "lead_time_days", "on_hand", "weight_kg", "quantity",
+    "intensity", "shock", "assets_in_service",
 })  # fmt: skip
 FLAGS = frozenset({"passed", "passed_first", "precursor", "false_closure"})
 RENAMES = {
@@ -111,25 +112,22 @@ class Export:
 
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:
-    columns, fields = [], []
-    for name in frame.columns:
-        kind = _type(name, frame[name])
-        values = frame[name].to_numpy()
-        if pa.types.is_timestamp(kind) and not isinstance(frame[name].dtype, pd.DatetimeTZDtype):
-            values = values.astype("datetime64[us]")
-        columns.append(
-            pa.array(values, from_pandas=True).cast(kind)
-            if pa.types.is_timestamp(kind)
-            else pa.array(values, kind, from_pandas=True)
-        )
-        fields.append(pa.field(name, kind))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    kinds = {name: _type(name, frame[name]) for name in frame.columns}
+    return pa.table({n: _column(frame[n], k) for n, k in kinds.items()}, schema=pa.schema(list(kinds.items())))
 
 
-def _type(name: str, values: pd.Series) -> pa.DataType:
+def _column(values: pd.Series[Any], kind: pa.DataType) -> pa.Array[Any]:
+    """A stamp without zone means UTC; NaN, NaT and None are empty."""
+    if pa.types.is_timestamp(kind):
+        naive = pa.array(values.to_numpy().astype("datetime64[us]"), pa.timestamp("us"), from_pandas=True)
+        return naive.cast(kind)
+    return pa.array(values.to_numpy(), kind, from_pandas=True)
+
+
+def _type(name: str, values: pd.Series[Any]) -> pa.DataType:
     if (name.endswith("_at") or name in {"event_time", "ts", "as_of"}) and values.dtype.kind == "M":
         return pa.timestamp("us", "UTC")
-    if name in NUMBERS or name.startswith("p_"):
+    if (name in NUMBERS or name.startswith("p_")) and values.dtype.kind in "fiu":
         return pa.float64()
     if name in FLAGS:
         return pa.bool_()

@@ -15,7 +15,7 @@ __all__ = ["fleet"]
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--assets", default=200, show_default=True, help="Machines.")
-@click.option("--days", default=730, show_default=True, help="Length of the history.")
+@click.option("--days", default=731, show_default=True, help="Length of the history.")
 @click.option("--seed", default=7, show_default=True, help="The same seed writes the same bytes.")
 @click.option("--readings-per-day", default=4, show_default=True, help="Sensor readings per machine and day.")
 @click.option("--defect", "defects", multiple=True, metavar="NAME", help="Plant a fault in the data; may be repeated.")
@@ -23,7 +23,7 @@ __all__ = ["fleet"]
     "--language", type=click.Choice(["zh-CN", "en"]), default="zh-CN", show_default=True, help="Of the workspace."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def fleet(
+def fleet(  # noqa: PLR0917  (click passes them by name)
     folder: Path,
     assets: int,
     days: int,
@@ -43,7 +43,7 @@ def fleet(
     \b
     Defects: clock_errors, contradictions, duplicates, late_rows, leak, mixed_zones, nan_values,
              silent_sensors, unknown_assets
-    """
+    """  # noqa: D301
     from features.demo import make_fleet
 
     if folder.exists() and any(folder.iterdir()):
