@@ -174,6 +174,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen(2048)  # from here on a caller waits rather than being refused
         except (OSError, UnicodeError) as error:
             raise UserError(
                 f"cannot listen there: {getattr(error, 'strerror', None) or error}", where=f"{host}:{port}",
