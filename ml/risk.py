@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
 from ml.baseline import Weibull, fit_weibulls, weibull_hazards
-from ml.hazard import ENOUGH_EVENTS, Hazard, calibrate, combine, fit_hazard
+from ml.hazard import Hazard, calibrate, combine, fit_hazard
 from ml.stacking import Layout
 
 __all__ = ["RiskConfig", "RiskModel", "Slice"]
@@ -237,15 +237,18 @@ class RiskModel:
 
 
 def _fit_hazards(train: Slice, layout: Layout, config: RiskConfig) -> tuple[Hazard, ...]:
-    if train.event.any(axis=2).sum() < ENOUGH_EVENTS or not layout.columns:
+    step, widths = _step_days(train.features), np.diff(np.asarray(config.edges_days))
+    # Daily rows see one failure as often as the interval has days: so many failures are told apart.
+    distinct = train.event.sum(axis=(0, 1)) * np.minimum(1.0, step / widths)
+    if distinct.max() < config.min_failures or not layout.columns:
         return ()
-    matrix, step = layout.matrix(train.features), _step_days(train.features)
+    matrix = layout.matrix(train.features)
     fitted = []
-    for k, (low, high) in enumerate(zip(config.edges_days, config.edges_days[1:], strict=False)):
+    for k, events in enumerate(distinct.tolist()):
         rows, event = _interval(train, k)
         fitted.append(
             fit_hazard(
-                matrix[rows], event[rows], events=event.sum() * min(1.0, step / (high - low)),
+                matrix[rows], event[rows], events=events,
                 categorical=layout.categorical, threads=config.threads, seed=config.seed,
             )
         )  # fmt: skip

@@ -9,6 +9,7 @@ still tells the modes apart.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -130,7 +131,13 @@ def own_features(names: Sequence[str], modes: Sequence[str]) -> dict[str, dict[s
         padded = f"{name}_"
         # The longest mode wins: in "days_since_pump_2" the mode is "pump_2", not "2".
         for mode in sorted(modes, key=len, reverse=True):
-            if f"_{mode}_" in padded:
-                own.setdefault(padded.replace(f"_{mode}_", "_own_", 1).removesuffix("_"), {})[mode] = name
+            part = f"_{_spelt(mode)}_"
+            if part in padded:
+                own.setdefault(padded.replace(part, "_own_", 1).removesuffix("_"), {})[mode] = name
                 break
     return {name: by_mode for name, by_mode in own.items() if len(by_mode) > 1}
+
+
+def _spelt(mode: str) -> str:
+    """A mode as the feature engine spells it inside a name."""
+    return re.sub(r"\W+", "_", mode).strip("_").lower()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from features.workspace import Workspace
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MODES = ("pump", "valve")
@@ -65,3 +68,64 @@ def make_fleet() -> Callable[..., Fleet]:
 @pytest.fixture(scope="session")
 def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
     return make_fleet()
+
+
+@pytest.fixture(scope="session")
+def connect_fleet() -> Callable[..., Workspace]:
+    """Connect a fleet as a company's tables: Parquet files, a ``foremend.toml``, ``ingest``."""
+
+    def connect(fleet: Fleet, folder: Path, risk: str = "") -> Workspace:
+        from features.ingest import ingest
+
+        files = folder / "files"
+        files.mkdir(parents=True)
+        first = fleet.features[fleet.features["as_of"] == START]
+        before = first.melt("asset_id", [f"service_days_since_last_{m}" for m in MODES], "mode", "days")
+        planned = pd.DataFrame(
+            {
+                "asset_id": before["asset_id"],
+                "component": before["mode"].str.removeprefix("service_days_since_last_"),
+                "reason": "planned", "performed_at": START - pd.to_timedelta(before["days"], unit="D").dt.floor("s"),
+            }
+        )  # fmt: skip
+        repairs = fleet.failures.rename(columns={"failure_mode": "component", "event_time": "performed_at"})
+        services = pd.concat([planned, repairs.assign(reason="corrective")], ignore_index=True)
+        services["service_id"] = [f"s{i}" for i in range(len(services))]
+        services.assign(action="replaced", initiator="routine").to_parquet(files / "services.parquet")
+        first[["asset_id", "asset_asset_model"]].to_parquet(files / "assets.parquet")
+        heat = fleet.features[["asset_id", "as_of", "reading_heat_mean_7d"]]
+        heat.to_parquet(files / "readings.parquet")
+        (folder / "foremend.toml").write_text(TOML.format(files=files, risk=risk), encoding="utf-8")
+        workspace = Workspace.open(folder)
+        ingest(workspace)
+        return workspace
+
+    return connect
+
+
+TOML = """
+[workspace]
+id = "pumps"
+[time]
+cutoff_utc = "00:00"
+now = 2024-12-31T00:00:00Z
+[channels.heat]
+[sources.machines]
+table = "assets"
+query = '''SELECT asset_id, asset_asset_model AS asset_model, TIMESTAMPTZ '2022-08-18 00:00+00' AS installed_at
+           FROM '{files}/assets.parquet' '''
+[sources.work]
+table = "services"
+query = "SELECT * FROM '{files}/services.parquet'"
+[sources.heat]
+table = "readings"
+query = "SELECT asset_id, as_of AS event_time, reading_heat_mean_7d AS heat FROM '{files}/readings.parquet'"
+[[failures]]
+version = 1
+query = '''SELECT asset_id, component AS failure_mode, performed_at AS event_time FROM services
+           WHERE reason = 'corrective' '''
+[risk]
+horizons_days = [1, 7, 14]
+edges_days = [0, 1, 7, 14]
+{risk}
+"""
