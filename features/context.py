@@ -1,0 +1,106 @@
+"""What a workspace holds that features can be made of: channels, codes, components, attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from features.point_in_time import Events
+from features.tables import BOOKKEEPING, TABLES
+from features.visible import events
+from features.workspace import Snapshot, ident
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+__all__ = ["Context", "look"]
+
+MOST_VALUES = 40
+"""At most so many values of a column (codes, components, types) get features of their own, the most frequent."""
+NOT_ATTRIBUTES = frozenset(
+    {"asset_id", "customer_id", "site", "zone", "latitude", "longitude", "deleted", "month", *BOOKKEEPING}
+)
+
+_TOLD_APART: Mapping[str, Events] = {
+    "code": Events("", "alarms", by="code"),
+    "component": Events("", "services", by="component"),
+    "planned_component": Events("", "maintenance_plans", at="known_at", by="component"),
+    "ticket_type": Events("", "tickets", by="ticket_type"),
+    "failure_mode": Events("", "failures", by="failure_mode"),
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What there is.
+
+    Attributes
+    ----------
+    tables
+        Tables with rows; ``failures`` where a failure rule is declared.
+    channels
+        Channels of ``readings`` with their unit.
+    attributes
+        Columns of ``assets`` that describe it, with their kind.
+    values
+        Values told apart, by what they are: codes, components, ticket types, failure modes.
+    zone
+        IANA zone of calendar features.
+    """
+
+    tables: frozenset[str]
+    channels: tuple[tuple[str, str], ...]
+    attributes: tuple[tuple[str, Literal["number", "category"]], ...]
+    values: Mapping[str, tuple[str, ...]]
+    zone: str
+
+
+def look(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, failures: pd.DataFrame | None) -> Context:
+    """See what a snapshot holds; `con` has the relation ``failures`` where there are any."""
+    config = snapshot.workspace.config
+    tables = {*snapshot.tables} | ({"failures"} if failures is not None else set())
+    values = {name: _values(snapshot, con, spec) if spec.table in tables else () for name, spec in _TOLD_APART.items()}
+    units = {name: channel.unit for name, channel in config.channels.items()}
+    return Context(
+        frozenset(tables),
+        tuple((name, units.get(name, "")) for name in snapshot.channels()),
+        _attributes(snapshot, con) if "assets" in tables else (),
+        values,
+        config.time.zone,
+    )
+
+
+def _values(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, spec: Events) -> tuple[str, ...]:
+    rows = spec.table if spec.table == "failures" else f"({snapshot.relation(spec.table)})"
+    if spec.table != "failures" and spec.by not in snapshot.columns(spec.table):
+        return ()
+    value = f"CAST({ident(spec.by)} AS VARCHAR)"
+    found = con.execute(
+        f"SELECT {value} AS v FROM {rows} WHERE {value} <> '' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {MOST_VALUES}"
+    ).fetchall()
+    return tuple(sorted(row[0] for row in found))
+
+
+def _attributes(
+    snapshot: Snapshot, con: duckdb.DuckDBPyConnection
+) -> tuple[tuple[str, Literal["number", "category"]], ...]:
+    """Text and numeric columns of assets that hold a value; the catalogue's first."""
+    described = con.execute(f"DESCRIBE {snapshot.relation('assets')}").fetchall()
+    types = {
+        row[0]: row[1]
+        for row in described
+        if row[0] not in NOT_ATTRIBUTES and not row[1].startswith(("TIMESTAMP", "DATE"))
+    }
+    if not types:
+        return ()
+    counts = con.execute(
+        f"SELECT {', '.join(f'count({ident(c)})' for c in types)} FROM ({snapshot.relation('assets')})"
+    ).fetchone()
+    held = [name for name, n in zip(types, counts or (), strict=True) if n]
+    order = {name: n for n, name in enumerate(TABLES["assets"].names)}
+    return tuple(
+        (name, "category" if types[name] == "VARCHAR" else "number")
+        for name in sorted(held, key=lambda name: (order.get(name, len(order)), name))
+    )

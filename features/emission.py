@@ -1,0 +1,245 @@
+"""From entries to a table: which relations each entry reads, and one join at the end.
+
+The two targets differ only below this module. Both are given a *spine*: a table ``spine(e, as_of)``
+of what is wanted, and give one relation per family of entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from itertools import count
+from typing import TYPE_CHECKING
+
+from features import point, visible
+from features.grid import Grid
+from features.partials import Need, partials_sql
+from features.point_in_time import (
+    Baseline, CountSince, Counts, Entry, Events, Feature, Lattice, Level, Moment, Silence, Since, State, Statistics,
+    microseconds,
+)  # fmt: skip
+from features.workspace import Snapshot, ident, quote
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["Shard", "emit_grid", "emit_point"]
+
+Tables = list[tuple[str, tuple[str, ...]]]
+"""Relations and the features that they hold."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The rows of some entities, read once each into temporary tables.
+
+    Attributes
+    ----------
+    span
+        First and last entity, in order of their ids; None for all.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    snapshot: Snapshot
+    lattice: Lattice
+    last: int
+    span: tuple[str, str] | None = None
+    made: dict[object, str] = field(default_factory=dict)
+    numbers: count[int] = field(default_factory=count)
+
+    def table(self, what: object, sql: str) -> str:
+        """Materialise `sql` once, under the key `what`."""
+        if what not in self.made:
+            self.made[what] = f"s{next(self.numbers)}"
+            self.con.execute(f"CREATE TEMP TABLE {self.made[what]} AS {sql}")
+        return self.made[what]
+
+    def events(self, spec: Events) -> str:
+        """Rows ``e, t, k, u, v`` of an events spec."""
+        return self.table(spec, f"SELECT * FROM ({visible.events(self.snapshot, spec)}) WHERE {self._inside('e')}")
+
+    def versions(self, table: str, entity: str, columns: Iterable[str]) -> str:
+        """Versions of a table with the columns, instants as microseconds."""
+        columns = tuple(sorted({entity, *columns}))
+        sql = f"SELECT * FROM ({visible.versions(self.snapshot, table, columns)}) WHERE {self._inside(ident(entity))}"
+        return self.table((table, columns), sql)
+
+    def partials(self, need: Need) -> str:
+        """The partial table of a need."""
+        facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity)
+        if self.span:
+            facts = f"SELECT * FROM ({facts}) WHERE {self._inside('e')}"
+        return self.table(need, partials_sql(need, self.lattice, facts, self.last, ties=self._ties(need.table)))
+
+    def need(self, entries: Sequence[Statistics | Baseline | Silence]) -> Need:
+        """The need of entries over one table, with centres near the level of each column."""
+        bare = Need(entries[0].table, entries[0].entity, tuple(entries))
+        return Need(bare.table, bare.entity, bare.entries, self._centres(bare))
+
+    def _centres(self, need: Need) -> tuple[float, ...]:
+        months = self.snapshot.months(need.table)[:1]
+        if not months or not need.columns:
+            return tuple(0.0 for _ in need.columns)
+        facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity, months=months)
+        levels = ", ".join(f"avg({ident(c)}) FILTER (isfinite({ident(c)}))" for c in need.columns)
+        found = self.con.execute(f"SELECT {levels} FROM (SELECT * FROM ({facts}) LIMIT 20000)").fetchone() or ()
+        return tuple(float(f"{level or 0.0:.3g}") for level in found)
+
+    def _ties(self, table: str) -> bool:
+        return sum(source.table == table for source in self.snapshot.workspace.config.sources.values()) > 1
+
+    def _inside(self, entity: str) -> str:
+        return f"{entity} BETWEEN {quote(self.span[0])} AND {quote(self.span[1])}" if self.span else "true"
+
+
+@dataclass(frozen=True)
+class Families:
+    """Entries sorted by what they read."""
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def statistics(self) -> list[list[Statistics | Baseline | Silence]]:
+        """Over fact tables, by table and entity."""
+        found: dict[tuple[str, str], list[Statistics | Baseline | Silence]] = {}
+        for e in self.entries:
+            if isinstance(e, Statistics | Baseline | Silence):
+                found.setdefault((e.table, e.entity), []).append(e)
+        return list(found.values())
+
+    @cached_property
+    def events(self) -> dict[Events, list[Counts | Since]]:
+        """Counts and times since, by events."""
+        found: dict[Events, list[Counts | Since]] = {}
+        for e in self.entries:
+            if isinstance(e, Counts | Since):
+                found.setdefault(e.events, []).append(e)
+        return found
+
+    @cached_property
+    def states(self) -> list[list[State]]:
+        """Over versions, by table and entity."""
+        found: dict[tuple[str, str], list[State]] = {}
+        for e in self.entries:
+            if isinstance(e, State):
+                found.setdefault((e.table, e.entity), []).append(e)
+        return list(found.values())
+
+
+def emit_grid(shard: Shard, entries: Sequence[Entry], first: int) -> Tables:
+    """Run the grid target; relations with ``e, m``. Needs ``calendar(e, m)`` on the connection."""
+    grid, families = Grid(shard.con, shard.lattice, first, shard.last, count()), Families(tuple(entries))
+    cells: dict[Events, str] = {}
+    lasts: dict[Events, str] = {}
+
+    def cells_of(events: Events) -> str:
+        if events not in cells:
+            cells[events] = grid.cells(shard.events(events))
+        return cells[events]
+
+    def last_of(events: Events) -> str:
+        if events not in lasts:
+            lasts[events] = grid.last_event(cells_of(events))
+        return lasts[events]
+
+    made: Tables = []
+    for stats in families.statistics:
+        need = shard.need(stats)
+        resets = {str(n): last_of(b.reset) for n, b in enumerate(need.baselines) if b.reset}
+        made.append((grid.statistics(need, shard.partials(need), resets), _names(stats)))
+    for events, wanted in families.events.items():
+        made.append((grid.events(wanted, cells_of(events)), _names(wanted)))
+    for states in families.states:
+        columns = [c for s in states for c in s.columns]
+        made.append((grid.states(states, shard.versions(states[0].table, states[0].entity, columns)), _names(states)))
+    for e in entries:
+        if isinstance(e, CountSince):
+            made.append((grid.count_since(e, cells_of(e.events), last_of(e.reset)), _names([e])))
+        elif isinstance(e, Level):
+            made.append((grid.level(e, cells_of(e.opened), cells_of(e.closed)), _names([e])))
+    return made
+
+
+def emit_point(
+    shard: Shard, entries: Sequence[Entry], as_of: datetime, partials: Mapping[Need, str] | None = None
+) -> Tables:
+    """Run the point target; relations with ``e``."""
+    families, at, made = Families(tuple(entries)), str(microseconds(as_of)), Tables()
+    for stats in families.statistics:
+        need = shard.need(stats)
+        resets = {
+            str(n): point.last_sql(shard.events(b.reset), at)
+            if b.reset
+            else "SELECT NULL AS e, NULL::BIGINT AS t WHERE false"
+            for n, b in enumerate(need.baselines)
+        }
+        table = (partials or {}).get(need) or shard.partials(need)
+        made.append((f"({point.statistics_sql(need, shard.lattice, shard.last, table, resets)})", _names(stats)))
+    for events, wanted in families.events.items():
+        made.append((f"({point.events_sql(wanted, shard.events(events), at)})", _names(wanted)))
+    for states in families.states:
+        columns = [c for s in states for c in s.columns]
+        versions = shard.versions(states[0].table, states[0].entity, columns)
+        made.append((f"({point.state_sql(states, versions, at)})", _names(states)))
+    for e in entries:
+        if isinstance(e, CountSince):
+            made.append(
+                (f"({point.count_since_sql(e, shard.events(e.events), shard.events(e.reset), at)})", _names([e]))
+            )
+        elif isinstance(e, Level):
+            made.append((f"({point.level_sql(e, shard.events(e.opened), shard.events(e.closed), at)})", _names([e])))
+    return made
+
+
+def assemble(
+    shard: Shard, tables: Tables, features: Sequence[Feature], entries: Sequence[Entry], *, entity: str, on: str
+) -> pa.Table:
+    """Join all relations to ``spine(e, m)``; counts of entities without events are 0.
+
+    Parameters
+    ----------
+    entity
+        Name of the entity's column in the result.
+    on
+        Columns that the relations share with the spine: ``e, m`` of a grid, ``e`` of a point.
+    """
+    joins = " ".join(f"LEFT JOIN {relation} AS f{n} USING ({on})" for n, (relation, _) in enumerate(tables))
+    sql = {name: f"f{n}.{ident(name)}" for n, (_, names) in enumerate(tables) for name in names}
+    zero = {f.name for e in entries if _counts(e) for f in e.features()}
+    moments = {e.features()[0].name: e for e in entries if isinstance(e, Moment)}
+    if moments:
+        _register_moments(shard, moments)
+        joins += " LEFT JOIN moments USING (m)"
+        sql |= {name: f"moments.{ident(name)}" for name in moments}
+    columns = "".join(
+        f", {_typed(f, sql[f.name], zero=f.name in zero)} AS {ident(f.name)}" for f in features if f.name in sql
+    )
+    as_of = f"make_timestamptz({shard.lattice.time('m')})"
+    query = f"SELECT e AS {ident(entity)}, {as_of} AS as_of{columns} FROM spine {joins} ORDER BY e, m"
+    return shard.con.sql(query).to_arrow_table()
+
+
+def _counts(entry: Entry) -> bool:
+    return isinstance(entry, Counts | CountSince | Level)
+
+
+def _typed(feature: Feature, sql: str, *, zero: bool) -> str:
+    if feature.kind == "category":
+        return f"CAST({sql} AS VARCHAR)"
+    counting = zero or feature.unit == "readings"
+    return f"coalesce(CAST({sql} AS DOUBLE), 0)" if counting else f"CAST({sql} AS DOUBLE)"
+
+
+def _register_moments(shard: Shard, moments: Mapping[str, Moment]) -> None:
+    import pyarrow as pa
+
+    cells = [row[0] for row in shard.con.execute("SELECT DISTINCT m FROM spine ORDER BY m").fetchall()]
+    values = {name: [e.value(shard.lattice.instant(c)) for c in cells] for name, e in moments.items()}
+    shard.con.register("moments", pa.table({"m": pa.array(cells, pa.int64()), **values}))
+
+
+def _names(entries: Sequence[Entry]) -> tuple[str, ...]:
+    return tuple(f.name for e in entries for f in e.features())

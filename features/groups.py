@@ -1,0 +1,138 @@
+"""Feature groups over assets, and the tables made from them.
+
+To add a group: one function that takes a :class:`Context` and returns entries, and its name in
+:data:`GROUPS`; the battery of tests then holds it to the reference. A company adds its own in
+``foremend.toml`` (see :mod:`features.custom`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from features.context import Context
+from features.point_in_time import (
+    DAY, Baseline, CountSince, Counts, Entry, Events, Feature, Level, Moment, Silence, Since, State, Statistics,
+)  # fmt: skip
+from features.workspace import ident, quote
+
+__all__ = ["GROUPS"]
+
+ALARMS = Events("alarm", "alarms", by="code")
+SERVICES = Events("service", "services", by="component")
+TICKETS = Events("ticket", "tickets", at="opened_at", by="ticket_type")
+CLOSED = Events("ticket_closed", "tickets", at="closed_at")
+REPEATS = Events("ticket_repeat", "tickets", at="opened_at", repeat_days=30)
+FAILURES = Events("failure", "failures", by="failure_mode")
+
+
+def profile(context: Context) -> tuple[Entry, ...]:
+    """What the asset is, and how old."""
+    found: list[Entry] = []
+    for name, kind in context.attributes:
+        sql = f"CAST({ident(name)} AS DOUBLE)" if kind == "number" else f"CAST({ident(name)} AS VARCHAR)"
+        feature = Feature(f"asset_{name}", kind, "", f"{name.replace('_', ' ')} of the asset", "assets")
+        found.append(State(feature, "assets", sql, (name,)))
+    age = Feature("asset_age_days", "number", "d", "days since the start of service", "assets")
+    left = Feature("asset_warranty_days", "number", "d", "days of warranty left, below 0 after its end", "assets")
+    found.append(State(age, "assets", f"({{as_of}} - epoch_us(installed_at)) / {DAY}e0", ("installed_at",)))
+    found.append(State(left, "assets", f"(epoch_us(warranty_until_at) - {{as_of}}) / {DAY}e0", ("warranty_until_at",)))
+    return tuple(found)
+
+
+def tickets(context: Context) -> tuple[Entry, ...]:
+    """What was asked for it before: opened, closed, open now, repeated."""
+    if "tickets" not in context.tables:
+        return ()
+    return (
+        Counts(TICKETS, (30, 90, 365), context.values["ticket_type"]),
+        Since(TICKETS),
+        Counts(CLOSED, (90,)),
+        Since(CLOSED),
+        Counts(REPEATS, (90, 365)),
+        Level("ticket_open", TICKETS, CLOSED),
+    )
+
+
+def alarms(context: Context) -> tuple[Entry, ...]:
+    """What the machine itself reported."""
+    if "alarms" not in context.tables:
+        return ()
+    codes = context.values["code"]
+    found: tuple[Entry, ...] = (Counts(ALARMS, (1, 7, 30), codes), Since(ALARMS, codes))
+    return (*found, CountSince(ALARMS, SERVICES)) if "services" in context.tables else found
+
+
+def services(context: Context) -> tuple[Entry, ...]:
+    """Service clocks per component, and what is planned."""
+    found: list[Entry] = []
+    if "services" in context.tables:
+        components = context.values["component"]
+        found += [Since(SERVICES, components), Counts(SERVICES, (90, 365), components)]
+    if "maintenance_plans" in context.tables:
+        found += [_due(component) for component in (None, *context.values["planned_component"])]
+    return tuple(found)
+
+
+def _due(component: str | None) -> State:
+    """Days to the next planned maintenance; below 0 when it is overdue."""
+    due = "coalesce(epoch_us(due_at), epoch_us(last_done_at) + CAST(interval_days * 86400e6 AS BIGINT))"
+    only = f"CASE WHEN component = {quote(component)} THEN {{as_of}} END" if component is not None else "{as_of}"
+    suffix = f"_{component}".lower() if component is not None else ""
+    of = f" of {component}" if component is not None else ""
+    feature = Feature(
+        f"plan_days_until_due{suffix}", "number", "d", f"days to the next planned maintenance{of}", "maintenance_plans"
+    )
+    columns = ("due_at", "last_done_at", "interval_days", "component")
+    return State(feature, "maintenance_plans", f"({due} - {only}) / {DAY}e0", columns, "min")
+
+
+def failures(context: Context) -> tuple[Entry, ...]:
+    """Past failures per mode, as the failure rule sees them."""
+    if "failures" not in context.tables:
+        return ()
+    modes = context.values["failure_mode"]
+    return (Counts(FAILURES, (90, 365, None), modes), Since(FAILURES, modes))
+
+
+def sensors(context: Context) -> tuple[Entry, ...]:
+    """Level, spread, extremes and trend of every channel, and each against its own healthy start."""
+    reset = SERVICES if "services" in context.tables else None
+    found: list[Entry] = []
+    for name, unit in context.channels:
+        found += [
+            Statistics("reading", "readings", name, ("mean", "std", "min", "max", "last"), (1,), unit),
+            Statistics(
+                "reading", "readings", name, ("mean", "std", "min", "max", "slope", "last_minus_mean"), (7, 30), unit
+            ),
+            Statistics("reading", "readings", name, ("count",), (7,), unit),
+            Baseline("reading", "readings", name, 14, (1, 7), reset, unit),
+        ]
+    return tuple(found)
+
+
+def silence(context: Context) -> tuple[Entry, ...]:
+    """Whether readings still arrive."""
+    return (Silence("reading", "readings"),) if "readings" in context.tables else ()
+
+
+def calendar(context: Context) -> tuple[Entry, ...]:
+    """Where in the week and the year ``as_of`` lies."""
+    return (Moment("weekday", context.zone), Moment("month", context.zone), Moment("day_of_year", context.zone))
+
+
+Group = Callable[[Context], tuple[Entry, ...]]
+
+GROUPS: Mapping[str, Group] = MappingProxyType(
+    {
+        "profile": profile,
+        "tickets": tickets,
+        "alarms": alarms,
+        "services": services,
+        "failures": failures,
+        "sensors": sensors,
+        "silence": silence,
+        "calendar": calendar,
+    }
+)
+"""The groups of the house, in the order of their columns."""

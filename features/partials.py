@@ -1,0 +1,247 @@
+"""Mergeable partials of a fact table: one row per entity, cell of the event, and cell of knowing it.
+
+From them every statistic of every window follows, for both targets, without a second look at the
+rows. A part is named ``key + column number + _window``: ``s2_7d`` is the centred sum of the third
+column over 7 days. The keys:
+
+=== =============================================================================================
+n   number of values (column ``r``: of rows)
+s   sum of x - c, where c is a constant near the column's level (against cancellation)
+q   sum of (x - c)²
+m   sum of i, the values' cells counted from a base; mm: of i²; si: of i (x - c)
+a   smallest value; z: largest value
+l   value of the latest instant; t: that instant, microseconds
+=== =============================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from features.point_in_time import DAY, Baseline, Lattice, Silence, Statistics, window_name
+from features.workspace import ident
+
+__all__ = ["ADDITIVE", "Need", "Part", "finish", "partials_sql", "part_of"]
+
+ADDITIVE = ("n", "s", "q", "m", "mm", "si")
+HOUR = DAY // 24
+ROWS = "r"
+"""Stands for the column number where a part counts rows."""
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "count": ("n",), "mean": ("n", "s"), "sum": ("n", "s"), "std": ("n", "s", "q"), "min": ("a",), "max": ("z",),
+    "slope": ("n", "s", "m", "mm", "si"), "last": (), "last_minus_mean": ("n", "s"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """One partial of one column over one window of days."""
+
+    key: str
+    column: str
+    window: float
+
+    @property
+    def name(self) -> str:
+        """Its column name."""
+        return f"{self.key}{self.column}_{window_name(self.window)}"
+
+    @property
+    def cells(self) -> int:
+        """Whole days of the window; 0 for a part of a day."""
+        return round(self.window) if self.window >= 1 else 0
+
+
+@dataclass(frozen=True)
+class Need:
+    """What entries over one fact table and one entity ask for."""
+
+    table: str
+    entity: str
+    entries: tuple[Statistics | Baseline | Silence, ...]
+    centres: tuple[float, ...] = ()
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The numeric columns, sorted: their order numbers the parts."""
+        return tuple(sorted({e.column for e in self.entries if not isinstance(e, Silence)}))
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Every windowed part, sorted."""
+        found = {Part(key, column, window) for e in self.entries for key, column, window in self._asked(e)}
+        return tuple(sorted(found))
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The entries with a baseline."""
+        return tuple(e for e in self.entries if isinstance(e, Baseline))
+
+    @cached_property
+    def longest(self) -> int:
+        """Days of the longest window."""
+        return max((p.cells for p in self.parts), default=1) or 1
+
+    def number(self, column: str) -> str:
+        """The column's number in part names."""
+        return str(self.columns.index(column))
+
+    def centre(self, number: str) -> float:
+        """The constant near the column's level."""
+        return self.centres[int(number)] if self.centres else 0.0
+
+    def lasts(self) -> tuple[str, ...]:
+        """Numbers of the columns whose latest value is asked for."""
+        wanted = {
+            e.column for e in self.entries
+            if isinstance(e, Statistics) and {"last", "last_minus_mean"} & set(e.stats)
+        }  # fmt: skip
+        return tuple(self.number(c) for c in sorted(wanted))
+
+    def _asked(self, entry: Statistics | Baseline | Silence) -> Iterable[tuple[str, str, float]]:
+        if isinstance(entry, Silence):
+            yield from (("n", ROWS, w) for w in (1.0, float(entry.window)))
+        elif isinstance(entry, Baseline):
+            yield from ((key, self.number(entry.column), w) for w in entry.windows for key in ("n", "s"))
+        else:
+            number = self.number(entry.column)
+            yield from ((key, number, w) for w in entry.windows for stat in entry.stats for key in _KEYS[stat])
+
+
+def stored_keys(need: Need) -> dict[str, set[str]]:
+    """Keys that the partial table must hold, by column number: windows do not matter to it."""
+    keys: dict[str, set[str]] = {number: {"n", "s"} for number in map(need.number, need.columns)}
+    for part in need.parts:
+        if part.column != ROWS:
+            keys[part.column] |= {part.key} & {"n", "s", "q", "a", "z"}
+    for entry in need.baselines:
+        keys[need.number(entry.column)].add("q")
+    for number in need.lasts():
+        keys[number] |= {"l", "t"}
+    return keys
+
+
+def partials_sql(need: Need, lattice: Lattice, facts: str, last: int, *, ties: bool = False) -> str:
+    """SQL of the partials, ``e, i, j`` and parts, of rows visible at cut-off `last`.
+
+    Parameters
+    ----------
+    facts
+        SQL of the rows: ``e, t, k`` and the columns.
+    ties
+        Several rows of an entity may carry one instant (more than one source delivers).
+    """
+    values = "".join(f", {_finite(c)} AS x{n}" for n, c in enumerate(need.columns))
+    cells = f"SELECT e, t, {lattice.cell('t')} AS i, greatest({lattice.cell('t')}, {lattice.cell('k')}) AS j{values} FROM ({facts})"
+    parts = [
+        f"{_aggregate(key, n, need, ties=ties)} AS {key}{n}"
+        for n, keys in stored_keys(need).items()
+        for key in sorted(keys)
+    ]
+    parts += [f"{_short(p, need, lattice)} AS {p.name}" for p in need.parts if not p.cells]
+    return f"""
+        SELECT e, i, j, count(*) AS n{ROWS}, max(t) AS t{ROWS}{"".join(", " + p for p in parts)}
+        FROM ({cells}) WHERE i <= {last} AND j <= {last} AND e IS NOT NULL GROUP BY e, i, j
+    """
+
+
+def _finite(column: str) -> str:
+    value = f"CAST({ident(column)} AS DOUBLE)"
+    return f"CASE WHEN isfinite({value}) THEN {value} END"
+
+
+def _aggregate(key: str, number: str, need: Need, *, ties: bool = False) -> str:
+    x, c = f"x{number}", literal(need.centre(number))
+    if key == "l" and ties:
+        return f"max(CASE WHEN {x} IS NOT NULL THEN {{'t': t, 'x': {x}}} END).x"
+    return {
+        "n": f"count({x})", "s": f"sum({x} - {c})", "q": f"sum(({x} - {c}) * ({x} - {c}))",
+        "a": f"min({x})", "z": f"max({x})", "l": f"arg_max({x}, t)", "t": f"max(CASE WHEN {x} IS NOT NULL THEN t END)",
+    }[key]  # fmt: skip
+
+
+def _short(part: Part, need: Need, lattice: Lattice) -> str:
+    """A window within the day before a cut-off sees only rows of its own cell, known in it."""
+    aggregate = "count(*)" if part.column == ROWS else _aggregate(part.key, part.column, need)
+    return f"{aggregate} FILTER (j = i AND t >= {lattice.time('i')} - {round(part.window * DAY)})"
+
+
+def literal(number: float) -> str:
+    """A float literal, never read as a decimal."""
+    return f"({number!r})" if "e" in repr(number) else f"({number!r}e0)"
+
+
+def part_of(part: Part, cell: str, base: str) -> str:
+    """SQL over the partial table of an additive part, before summing; `cell` counts from `base`."""
+    n, s = f"n{part.column}", f"s{part.column}"
+    far = f"({cell} - ({base}))"
+    return {"m": f"{far} * {n}", "mm": f"{far} * {far} * {n}", "si": f"{far} * {s}"}.get(
+        part.key, f"{part.key}{part.column}"
+    )
+
+
+def finish(need: Need, as_of: str) -> dict[str, str]:
+    """SQL of every feature over a relation that holds all parts, by feature name.
+
+    Besides the windowed parts the relation holds ``l`` and ``t`` per column, ``tr``, and the
+    baselines' ``b0n, b0s, b0q`` (first entry) ...; `as_of` is SQL, in microseconds.
+    """
+    found: dict[str, str] = {}
+    for entry in need.entries:
+        names = [f.name for f in entry.features()]
+        if isinstance(entry, Statistics):
+            number, centre = need.number(entry.column), literal(need.centre(need.number(entry.column)))
+            sqls: Sequence[str] = [
+                _statistic(stat, number, window, centre, as_of) for window in entry.windows for stat in entry.stats
+            ]
+        elif isinstance(entry, Baseline):
+            sqls = _baseline(entry, need)
+        else:
+            sqls = _silence(entry, as_of)
+        found |= dict(zip(names, sqls, strict=True))
+    return found
+
+
+def _statistic(stat: str, number: str, window: float, centre: str, as_of: str) -> str:
+    n, s, q, m, mm, si, a, z = (Part(k, number, window).name for k in ("n", "s", "q", "m", "mm", "si", "a", "z"))
+    mean = f"({centre} + {s} / nullif({n}, 0))"
+    last = f"CASE WHEN t{number} >= {as_of} - {round(window * DAY)} THEN l{number} END"
+    return {
+        "count": f"CAST(coalesce({n}, 0) AS DOUBLE)",
+        "mean": mean,
+        "sum": f"CASE WHEN {n} > 0 THEN {s} + {n} * {centre} END",
+        "std": deviation(n, s, q),
+        "min": a,
+        "max": z,
+        "slope": f"({n} * {si} - {m} * {s}) / nullif(CAST({n} AS DOUBLE) * {mm} - CAST({m} AS DOUBLE) * {m}, 0e0)",
+        "last": last,
+        "last_minus_mean": f"{last} - {mean}",
+    }[stat]
+
+
+def deviation(n: str, s: str, q: str) -> str:
+    """SQL of the sample standard deviation; null below two values, never the root of a rounding error."""
+    return f"CASE WHEN {n} >= 2 THEN sqrt(greatest({q} - {s} * {s} / {n}, 0e0) / ({n} - 1)) END"
+
+
+def _baseline(entry: Baseline, need: Need) -> list[str]:
+    index, number = need.baselines.index(entry), need.number(entry.column)
+    n, s, q = (f"b{index}{key}" for key in ("n", "s", "q"))
+    centre, std = literal(need.centre(number)), deviation(n, s, q)
+    level = f"{s} / nullif({n}, 0)"
+    scores = []
+    for w in entry.windows:
+        wn, ws = Part("n", number, w).name, Part("s", number, w).name
+        scores.append(f"({ws} / nullif({wn}, 0) - {level}) / nullif({std}, 0e0)")
+    return [f"{centre} + {level}", std, *scores]
+
+
+def _silence(entry: Silence, as_of: str) -> list[str]:
+    day, window = Part("n", ROWS, 1.0).name, Part("n", ROWS, float(entry.window)).name
+    return [
+        f"({as_of} - t{ROWS}) / {HOUR}e0",
+        f"coalesce({day}, 0) * {float(entry.window)}e0 / nullif({window}, 0)",
+    ]

@@ -1,0 +1,114 @@
+"""The *point* target: FILTERed aggregates for one ``as_of``, for tonight's run and irregular instants.
+
+Each function writes a relation with one row per entity, ``e`` and its features; entities without
+rows are missing from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from features.partials import ROWS, Need, Part, finish, part_of
+from features.point_in_time import DAY, CountSince, Counts, Lattice, Level, Since, State
+from features.workspace import ident, quote
+
+__all__ = ["events_sql", "state_sql", "statistics_sql"]
+
+_FOLD = {"a": "min", "z": "max"}
+
+
+def statistics_sql(need: Need, lattice: Lattice, at: int, partials: str, resets: Mapping[str, str]) -> str:
+    """Statistics, baselines and silence from the partial table `partials` at cut-off `at`.
+
+    Parameters
+    ----------
+    resets
+        For each baseline, by its index as text: a relation ``e, t`` of last known resets.
+    """
+    lasts = "".join(f", arg_max(l{n}, t{n}) AS l{n}, max(t{n}) AS t{n}" for n in need.lasts())
+    parts = "".join(f", {_window(p, at)} AS {p.name}" for p in need.parts)
+    joins = "".join(
+        f" LEFT JOIN ({_baseline_sql(need, int(n), lattice, at, partials, reset)}) USING (e)"
+        for n, reset in resets.items()
+    )
+    features = ", ".join(f"{sql} AS {ident(name)}" for name, sql in finish(need, lattice.time(str(at))).items())
+    return f"""
+        WITH parts AS (SELECT e, max(t{ROWS}) AS t{ROWS}{lasts}{parts} FROM {partials} WHERE j <= {at} GROUP BY e)
+        SELECT e, {features} FROM parts{joins}
+    """
+
+
+def _window(part: Part, at: int) -> str:
+    if not part.cells:
+        return f"{_FOLD.get(part.key, 'sum')}({part.name}) FILTER (i = {at} AND j = {at})"
+    within = f"FILTER (i > {at - part.cells})"
+    return f"{_FOLD.get(part.key, 'sum')}({part_of(part, 'i', str(at))}) {within}"
+
+
+def _baseline_sql(need: Need, index: int, lattice: Lattice, at: int, partials: str, reset: str) -> str:
+    entry = need.baselines[index]
+    number = need.number(entry.column)
+    sums = ", ".join(f"sum({key}{number}) AS b{index}{key}" for key in ("n", "s", "q"))
+    return f"""
+        SELECT p.e, {sums} FROM {partials} AS p JOIN (
+            SELECT e, coalesce(any_value({lattice.boundary("r.t")}), min(i) - 1) AS b
+            FROM {partials} LEFT JOIN ({reset}) AS r USING (e) WHERE j <= {at} GROUP BY e
+        ) AS start ON p.e = start.e AND p.i > start.b AND p.i <= start.b + {entry.days}
+        WHERE p.j <= {at} GROUP BY p.e
+    """
+
+
+def visible(as_of: str) -> str:
+    """SQL: the rows of an events or versions relation that are seen at `as_of`."""
+    return f"k < {as_of} AND (u IS NULL OR {as_of} <= u)"
+
+
+def last_sql(events: str, as_of: str, values: Sequence[str] = ()) -> str:
+    """The last event of every entity: ``e, t``."""
+    only = f" AND v IN ({', '.join(map(quote, values))})" if values else ""
+    return f"SELECT e, max(t) AS t FROM {events} WHERE t < {as_of} AND {visible(as_of)}{only} GROUP BY e"
+
+
+def events_sql(entries: Sequence[Counts | Since], events: str, as_of: str) -> str:
+    """Counts and times since, over one events relation."""
+    columns = []
+    for entry in entries:
+        choices = ((None,) if entry.total else ()) + entry.values
+        spans: tuple[int | None, ...] = entry.windows if isinstance(entry, Counts) else (None,)
+        sqls = [_event(entry, value, span, as_of) for span in spans for value in choices]
+        columns += [f"{sql} AS {ident(f.name)}" for f, sql in zip(entry.features(), sqls, strict=True)]
+    return f"SELECT e, {', '.join(columns)} FROM {events} WHERE t < {as_of} AND {visible(as_of)} GROUP BY e"
+
+
+def _event(entry: Counts | Since, value: str | None, window: int | None, as_of: str) -> str:
+    conditions = [f"v = {quote(value)}"] if value is not None else []
+    conditions += [f"t >= {as_of} - {window * DAY}"] if window is not None else []
+    only = f" FILTER ({' AND '.join(conditions)})" if conditions else ""
+    if isinstance(entry, Counts):
+        return f"CAST(count(*){only} AS DOUBLE)"
+    return f"({as_of} - max(t){only}) / {DAY}e0"
+
+
+def count_since_sql(entry: CountSince, events: str, reset: str, as_of: str) -> str:
+    """Events since the last reset."""
+    (feature,) = entry.features()
+    return f"""
+        SELECT e, CAST(count(*) AS DOUBLE) AS {ident(feature.name)} FROM {events} AS happened
+        LEFT JOIN ({last_sql(reset, as_of)}) AS r USING (e)
+        WHERE happened.t < {as_of} AND {visible(as_of)} AND (r.t IS NULL OR happened.t >= r.t) GROUP BY e
+    """
+
+
+def level_sql(entry: Level, opened: str, closed: str, as_of: str) -> str:
+    """Opened less closed."""
+    sides = " UNION ALL ".join(
+        f"SELECT e, {sign}1 AS d FROM {relation} WHERE t < {as_of} AND {visible(as_of)}"
+        for relation, sign in ((opened, "+"), (closed, "-"))
+    )
+    return f"SELECT e, CAST(sum(d) AS DOUBLE) AS {ident(entry.name)} FROM ({sides}) GROUP BY e"
+
+
+def state_sql(entries: Sequence[State], versions: str, as_of: str) -> str:
+    """Values of the versions in force."""
+    columns = ", ".join(f"{s.aggregate}({s.sql.format(as_of=as_of)}) AS {ident(s.feature.name)}" for s in entries)
+    return f"SELECT {ident(entries[0].entity)} AS e, {columns} FROM {versions} WHERE {visible(as_of)} GROUP BY 1"

@@ -1,0 +1,185 @@
+"""What could be seen, and when: stored rows as SQL relations with the instants of their visibility.
+
+Everything behind this module works on rows that carry ``k`` and ``u``, microseconds since 1970: a
+row is seen at ``as_of`` where ``k < as_of`` and (``u`` is null or ``as_of <= u``). Three rules make
+them:
+
+* a fact is seen from its ``known_at`` on;
+* a version is seen from its ``known_at`` until the next version of its key is seen; a tombstone
+  ends it;
+* a column is null until the instant that reveals it (the catalogue's, or the source's own
+  ``reveals``), plus the source's delay: a version is split into phases at those instants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from features.errors import ConfigError
+from features.point_in_time import DAY, Events
+from features.tables import TABLES, Table
+from features.workspace import Snapshot, ident, quote
+
+__all__ = ["events", "facts", "versions"]
+
+LONG_AGO = -146_000 * DAY
+"""When things without a beginning became known: the year 1570, before every cut-off."""
+
+
+def facts(
+    snapshot: Snapshot,
+    name: str,
+    columns: Iterable[str],
+    *,
+    entity: str = "asset_id",
+    months: tuple[str, ...] | None = None,
+) -> str:
+    """SQL of a fact table: ``e, t, k`` and the columns.
+
+    Raises
+    ------
+    ConfigError
+        A source reveals one of the columns later than its row: statistics cannot wait for it.
+    """
+    columns = tuple(columns)
+    _known_with_row(snapshot, TABLES[name], columns)
+    picked = "".join(f", {_stored(snapshot, name, c)} AS {ident(c)}" for c in columns)
+    return (
+        f"SELECT {ident(entity)} AS e, epoch_us(event_time) AS t, epoch_us(known_at) AS k{picked} "
+        f"FROM ({snapshot.relation(name, months)}) WHERE event_time IS NOT NULL AND known_at IS NOT NULL"
+    )
+
+
+def versions(snapshot: Snapshot, name: str, columns: Iterable[str], *, as_recorded: bool = False) -> str:
+    """SQL of a versioned table: its key, the columns as they were known, and ``k, u``.
+
+    One row per version and phase of revealing; versions never seen, and tombstones, are left out.
+
+    Parameters
+    ----------
+    as_recorded
+        Give the columns as they stand in the version, revealed or not: for questions such as
+        'is it in service', where a date to come says no.
+    """
+    table = TABLES[name]
+    columns = tuple(c for c in dict.fromkeys(columns) if c not in table.key)
+    keys = ", ".join(ident(c) for c in table.key)
+    instants = {} if as_recorded else {c: sql for c in columns if (sql := _revealers(snapshot, table, c))}
+    revealing = list(dict.fromkeys(instants.values()))
+    stored = ", ".join([keys, *(f"{_stored(snapshot, name, c)} AS {ident(c)}" for c in columns)])
+    reveals = "".join(f", {sql} AS r{n}" for n, sql in enumerate(revealing))
+    phases = " ".join(
+        f"UNION SELECT *, r{n} AS b FROM dated WHERE r{n} > k AND (u IS NULL OR r{n} < u)"
+        for n in range(len(revealing))
+    )
+    seen = ", ".join(
+        f"CASE WHEN r{revealing.index(instants[c])} <= b THEN {ident(c)} END AS {ident(c)}"
+        if c in instants
+        else ident(c)
+        for c in (*table.key, *columns)
+    )
+    return f"""
+        WITH stored AS (
+            SELECT *, coalesce(epoch_us(known_at), {LONG_AGO}) AS k FROM ({snapshot.relation(name)})
+            WHERE known_at IS NOT NULL OR event_time IS NULL
+        ), dated AS (
+            SELECT {stored}, k, deleted, ingested_at{reveals},
+                   lead(k) OVER (PARTITION BY {keys} ORDER BY k, ingested_at) AS u FROM stored
+        ), phased AS (SELECT *, k AS b FROM dated {phases}), ended AS (
+            SELECT {seen}, deleted, b AS k, lead(b) OVER (PARTITION BY {keys} ORDER BY b, k, ingested_at) AS u FROM phased
+        )
+        SELECT * EXCLUDE (deleted) FROM ended WHERE NOT coalesce(deleted, false) AND (u IS NULL OR u > k)
+    """
+
+
+def events(snapshot: Snapshot, spec: Events) -> str:
+    """SQL of dated events: ``e, t, k, u, v``, one row per event and spell in which it was seen alike."""
+    if spec.table == "failures":
+        return "SELECT asset_id AS e, t, k, CAST(NULL AS BIGINT) AS u, failure_mode AS v FROM failures"
+    table = TABLES[spec.table]
+    at = spec.at or ("event_time" if table.kind == "fact" else table.clock)
+    wanted = tuple(dict.fromkeys(c for c in (spec.entity, at, spec.by, *(c for c, _ in spec.where)) if c))
+    value = f"CAST({ident(spec.by)} AS VARCHAR)" if spec.by else "CAST(NULL AS VARCHAR)"
+    only = "".join(f" AND {ident(c)} = {quote(v)}" for c, v in spec.where)
+    if table.kind == "fact":
+        _known_with_row(snapshot, table, wanted)
+        rows = f"SELECT *, epoch_us(known_at) AS k, CAST(NULL AS BIGINT) AS u FROM ({snapshot.relation(table.name)})"
+    else:
+        rows = versions(snapshot, spec.table, wanted)
+    found = (
+        f"SELECT *, {ident(spec.entity)} AS e, epoch_us({ident(at)}) AS t, {value} AS v FROM ({rows}) "
+        f"WHERE e IS NOT NULL AND t IS NOT NULL AND k IS NOT NULL{only}"
+    )
+    found = f"SELECT e, t, k, u, v FROM ({found})" if table.kind == "fact" else _spells(found, table)
+    return _repeats(found, spec.repeat_days) if spec.repeat_days else found
+
+
+def _spells(rows: str, table: Table) -> str:
+    """Join successive versions that say the same about an event, so that only corrections end it."""
+    keys = ", ".join(ident(c) for c in table.key)
+    same = " AND ".join(f"lag({c}) OVER w IS NOT DISTINCT FROM {c}" for c in ("e", "t", "v"))
+    return f"""
+        SELECT e, t, min(k) AS k, CASE WHEN count(u) = count(*) THEN max(u) END AS u, v FROM (
+            SELECT *, sum(fresh) OVER (PARTITION BY {keys} ORDER BY k ROWS UNBOUNDED PRECEDING) AS spell FROM (
+                SELECT *, CASE WHEN lag(u) OVER w = k AND {same} THEN 0 ELSE 1 END AS fresh
+                FROM ({rows}) WINDOW w AS (PARTITION BY {keys} ORDER BY k)
+            )
+        ) GROUP BY {keys}, spell, e, t, v
+    """
+
+
+def _repeats(rows: str, days: float) -> str:
+    """Events that follow an earlier one of the same entity; known when both are.
+
+    The earlier one may have been corrected since: it was an event when it was seen.
+    """
+    return f"""
+        WITH numbered AS (SELECT *, row_number() OVER (ORDER BY e, t, k) AS number FROM ({rows}))
+        SELECT later.e, later.t, greatest(later.k, min(earlier.k)) AS k, later.u, later.v
+        FROM numbered AS later JOIN numbered AS earlier
+          ON earlier.e = later.e AND earlier.t < later.t AND earlier.t >= later.t - {round(days * DAY)}
+        GROUP BY later.number, later.e, later.t, later.k, later.u, later.v
+    """
+
+
+def _known_with_row(snapshot: Snapshot, table: Table, columns: Iterable[str]) -> None:
+    late = [c for c in columns if _revealers(snapshot, table, c)]
+    if late:
+        raise ConfigError(
+            f"{table.name}.{late[0]} is revealed later than its row", where="foremend.toml [sources] reveals",
+            expected="columns of facts that are known with their row", todo="Deliver it with its own known_at",
+        )  # fmt: skip
+
+
+def _stored(snapshot: Snapshot, name: str, column: str) -> str:
+    """The column as stored; null where the table has none of this name."""
+    return ident(column) if column in snapshot.columns(name) else "CAST(NULL AS VARCHAR)"
+
+
+def _revealers(snapshot: Snapshot, table: Table, column: str) -> str:
+    """SQL of the instant that reveals a column, in microseconds; empty where its row does."""
+    default = table.column(column).revealed_by if column in table.names else table.extra_revealed_by
+    if column in {*table.key, table.entity, "event_time", "known_at"}:
+        return ""
+    sources = {n: s for n, s in snapshot.workspace.config.sources.items() if s.table == table.name}
+    chosen = {n: s.reveals.get(column, default) for n, s in sources.items()}
+    if set(chosen.values()) <= {"known_at"} and default == "known_at":
+        return ""
+    delays = {n: round(s.delay_hours * DAY / 24) for n, s in sources.items()}
+    cases = {n: _instant(snapshot, table, by, delays[n]) for n, by in chosen.items()}
+    return _by_source(cases, _instant(snapshot, table, default, 0))
+
+
+def _instant(snapshot: Snapshot, table: Table, column: str, delay: int) -> str:
+    if column == "known_at":
+        return "k"
+    if column not in snapshot.columns(table.name):
+        return "CAST(NULL AS BIGINT)"
+    return f"(epoch_us({ident(column)}) + {delay})"
+
+
+def _by_source(cases: Mapping[str, str], default: str) -> str:
+    if all(sql == default for sql in cases.values()):
+        return default
+    whens = " ".join(f"WHEN {quote(name)} THEN {sql}" for name, sql in cases.items())
+    return f"(CASE source {whens} ELSE {default} END)"
