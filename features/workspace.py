@@ -216,7 +216,7 @@ class Snapshot:
         """
         delta = self.tables.get(name)
         filters = [("month", "in", list(months))] if months is not None else None
-        files = delta.file_uris(partition_filters=filters) if delta else []
+        files = delta.file_uris(file_pruning_predicate=filters) if delta else []
         if not files:
             return f"SELECT {_empty(TABLES[name], self.columns(name))} WHERE false"
         paths = ", ".join(quote(path.removeprefix("file://")) for path in files)
