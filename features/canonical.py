@@ -104,6 +104,7 @@ def canonical_sql(load: Load, casts: Sequence[Cast], rules: Iterable[RowRule]) -
     Returns
     -------
     str
+        A key that could not be read is called ``bad_type``, not ``missing_key`` as well.
         SQL for: every cast's column, ``_changed`` (see :func:`_changed`), ``_refused`` and ``_spoilt``
         (reason codes, or null), ``_row`` (JSON where either is not null).
     """
@@ -114,8 +115,8 @@ def canonical_sql(load: Load, casts: Sequence[Cast], rules: Iterable[RowRule]) -
     refused = _codes((r.code, r.where) for r in rules if r.cost == "row")
     return (
         f"WITH typed AS ({typed_sql(load, casts)}), "
-        f"judged AS (SELECT *, {_merged('_failed', refused)} AS _refused, "
-        f"{_merged('_lost', _codes((r.code, r.where) for r in spoilt))} AS _spoilt FROM typed) "
+        f"judged AS (SELECT *, coalesce({_joined('_failed')}, {_joined(refused)}) AS _refused, "
+        f"{_joined(f'list_concat(_lost, {_codes((r.code, r.where) for r in spoilt)})')} AS _spoilt FROM typed) "
         f"SELECT {kept}, _changed, _refused, _spoilt, "
         f"CASE WHEN _refused IS NOT NULL OR _spoilt IS NOT NULL THEN {_json(load.raw)} END AS _row FROM judged"
     )
@@ -147,8 +148,9 @@ def _codes(pairs: Iterable[tuple[str, str]]) -> str:
     return f"CAST([{cases}] AS VARCHAR[])"
 
 
-def _merged(left: str, right: str) -> str:
-    return f"nullif(array_to_string(list_sort(list_distinct(list_concat({left}, {right}))), ','), '')"
+def _joined(codes: str) -> str:
+    """SQL that joins a list of codes, each once; null where there is none."""
+    return f"nullif(array_to_string(list_sort(list_distinct({codes})), ','), '')"
 
 
 def _json(raw: Mapping[str, str]) -> str:

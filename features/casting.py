@@ -20,6 +20,7 @@ Family = Literal["text", "integer", "number", "boolean", "naive", "zoned", "nest
 
 _ZONED = r"(?i)\d\s*(z|utc|[+-]\d\d(:?\d\d)?)\s*$"
 _DATE_ONLY = r"^\s*\d{4}-\d{1,2}-\d{1,2}\s*$"
+_WHOLE_NUMBER = r"^\s*[+-]?\d+(\.0*)?\s*$"
 _WHOLE = frozenset({
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
     "UHUGEINT", "BIGNUM",
@@ -91,9 +92,6 @@ def attribute(name: str, sql_type: str, stored: str, zone: str) -> Cast:
     target = stored or {"integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}[kind]
     if target == "VARCHAR":
         return Cast(name, _text(column, kind))
-    if target == "BIGINT" and kind == "number":  # CAST would round what used to be whole
-        whole = f"{column} = round({column})"
-        return Cast(name, f"CASE WHEN {whole} THEN try_cast({column} AS BIGINT) END", f"NOT {whole}")
     return _tried(name, column, kind, target, spoils=False)
 
 
@@ -132,6 +130,11 @@ def _instant_of_text(name: str, value: str, zone: str) -> Cast:
 
 def _tried(name: str, column: str, kind: Family, target: str, *, spoils: bool) -> Cast:
     tried = f"try_cast({column} AS {target})"
+    if target == "BIGINT" and kind in {"number", "text"}:  # a cast would round in silence
+        whole = (
+            f"{column} = round({column})" if kind == "number" else f"regexp_matches({column}, {quote(_WHOLE_NUMBER)})"
+        )
+        tried = f"CASE WHEN {whole} THEN {tried} END"
     blank = f" AND trim({column}) <> ''" if kind == "text" else ""
     bad = "" if kind == "null" else f"{column} IS NOT NULL{blank} AND {tried} IS NULL"
     return Cast(name, tried, bad, spoils=spoils)

@@ -58,7 +58,8 @@ def set_aside(
 
 def _bad(batch: Batch) -> str:
     """One row per refused row or row with an unusable value."""
-    fields = ", ".join(f"{ident(name)} := {ident(name)}" for name in batch.columns)
+    fields = ", ".join(f"{ident(name)} := {ident(name)}" for name in batch.columns if name != "known_at")
+    fields += ", known_at := CASE WHEN _verdict = 'late_version' THEN known_at END"  # elsewhere it moves with the clock
     return (
         f"SELECT *, md5(row) AS row_hash FROM ("
         f"SELECT concat_ws(',', _refused, _spoilt) AS reasons, _row AS row, _refused IS NOT NULL AS refused "

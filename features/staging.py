@@ -28,7 +28,7 @@ from features.loads import Load, check_columns, extra_columns
 from features.merging import Batch, judge_facts, judge_versions, single_sql
 from features.rules import RowRule, row_rules
 from features.sources import Since, read
-from features.tables import TABLES
+from features.tables import BOOKKEEPING, TABLES, Table
 from features.workspace import Snapshot, Workspace, ident, quote
 
 if TYPE_CHECKING:
@@ -100,9 +100,11 @@ def make_canonical(
         extras = _pivot(con, load, config, staged)
     else:
         _near_misses(load, extras, say)
-    con.execute("CREATE VIEW good AS SELECT * FROM canonical WHERE _refused IS NULL")
     table = TABLES[load.source.table]
-    content = (*(n for n in table.names), *extras)
+    silent = _silent_channels(table, load, extras)
+    nulls = "".join(f", CAST(NULL AS DOUBLE) AS {ident(name)}" for name in silent)
+    con.execute(f"CREATE VIEW good AS SELECT *{nulls} FROM canonical WHERE _refused IS NULL")
+    content = (*table.names, *extras, *silent)
     return Batch(table, load.name, content, load.source.corrections, load.clocked, load.stamped, replaces)
 
 
@@ -143,6 +145,12 @@ def _near_misses(load: Load, extras: tuple[str, ...], say: Say) -> None:
         near = difflib.get_close_matches(name, absent, n=1, cutoff=0.85)
         if near and name not in load.stored:
             say(f"  {load.name}: '{name}' is kept as an attribute of {load.table.name}. Did you mean '{near[0]}'?")
+
+
+def _silent_channels(table: Table, load: Load, extras: tuple[str, ...]) -> tuple[str, ...]:
+    """Channels that the table holds and this batch does not say: a row that it completes keeps them."""
+    known = {*table.names, *BOOKKEEPING, "month", *extras}
+    return tuple(name for name in load.stored if name not in known) if table.wide else ()
 
 
 def _pivot(con: duckdb.DuckDBPyConnection, load: Load, config: Config, staged: Staged) -> tuple[str, ...]:
