@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from holidays import HolidayBase
 
-__all__ = ["FESTIVAL_EFFECT", "FESTIVAL_WINDOW", "calendar", "calendar_version", "holiday_effects", "spring_festival"]
+__all__ = ["FESTIVAL_STAGES", "FESTIVAL_WINDOW", "calendar", "calendar_version", "holiday_effects", "spring_festival"]
 
 FESTIVAL_WINDOW = (-30, 35)
 """Days before and after Spring Festival within which demand differs (measured)."""
 
-FESTIVAL_EFFECT = (-14, 14)
-"""Days around Spring Festival that get an effect of their own in a model with one term per day."""
+FESTIVAL_STAGES = ((-14, -8), (-7, -1), (0, 7), (8, 15))
+"""Days around Spring Festival that share an effect: a history shows each day once a year, a stage seven times."""
 
 YEARLY_NOTICE: frozenset[str] = frozenset({"CN", "TW", "VN"})
 """Countries whose days off and make-up workdays are announced year by year: no notice, no official year."""
@@ -52,7 +52,8 @@ def calendar(
     subdivision
         State or province as the ``holidays`` library names it.
     known_on
-        The day on which we stand: years after its year are provisional. Default: today.
+        The day on which we stand. A year counts as settled from December of the year before, where
+        a notice is needed and the library carries it. Default: today.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def calendar(
     frame["is_workday"] = frame["is_makeup"] | (~days.day_of_week.isin(weekend) & (frame["holiday"] == ""))
     frame["next_workday"] = (frame["ds"].where(frame["is_workday"]).bfill() - frame["ds"]).dt.days
     frame["festival"] = _festival_distance(days) if country in FESTIVAL_COUNTRIES else float("nan")
-    official = days.year <= _official_until(country, (known_on or date.today()).year)
+    official = days.year <= _official_until(country, known_on or date.today())
     frame["status"] = pd.Series(official).map({True: "official", False: "provisional"})
     frame["version"] = calendar_version()
     columns = ["ds", "holiday", "is_workday", "is_makeup", "next_workday", "festival", "status", "version"]
@@ -99,7 +100,7 @@ def holiday_effects(table: pd.DataFrame) -> pd.DataFrame:
     """Reduce a :func:`calendar` to the effects that a model learns, as Prophet takes ``holidays``.
 
     One name is one effect, learned from all its days: substituted days off share one, make-up
-    workdays another, and every distance from Spring Festival within `FESTIVAL_EFFECT` is its own.
+    workdays another, and so do the days of each of the `FESTIVAL_STAGES`.
 
     Returns
     -------
@@ -108,8 +109,8 @@ def holiday_effects(table: pd.DataFrame) -> pd.DataFrame:
     """
     names = table["holiday"].str.replace(r"\s*\((observed|substituted|estimated)[^)]*\)", "", regex=True)
     names = names.where(~table["is_makeup"], "make-up workday")
-    near = table["festival"].between(*FESTIVAL_EFFECT)
-    names = names.where(~near, "Spring Festival " + table["festival"].astype("Int64").astype("str"))
+    for first, last in FESTIVAL_STAGES:
+        names = names.where(~table["festival"].between(first, last), f"Spring Festival {first:+d} to {last:+d}")
     return table.assign(holiday=names).loc[names != "", ["ds", "holiday"]].reset_index(drop=True)
 
 
@@ -151,18 +152,20 @@ def _years(days: pd.DatetimeIndex) -> range:
     return range(int(days[0].year) - 1, int(days[-1].year) + 2)
 
 
-def _official_until(country: str, known_year: int) -> int:
-    """The last year whose days are official to somebody who stands in `known_year`.
+def _official_until(country: str, known_on: date) -> int:
+    """The last year whose days are official to somebody who stands on `known_on`.
 
-    Where days off are announced year by year, the library's last make-up workday or substituted
-    day off tells the last notice that it carries.
+    Notices come in October and November (those of 2023 to 2025 in China). Where days off are
+    announced year by year, the library's last make-up workday or substituted day off tells the
+    last notice that it carries.
     """
+    settled = known_on.year + (known_on.month == 12)
     if country not in YEARLY_NOTICE:
-        return known_year
-    table = _library(country, "", range(known_year - 10, known_year + 1))
+        return settled
+    table = _library(country, "", range(settled - 10, settled + 1))
     noticed = {day.year for day in table.weekend_workdays}
     noticed |= {day.year for day, name in table.items() if "substituted" in name}
-    return min(known_year, max(noticed, default=known_year - 1))
+    return min(settled, max(noticed, default=settled - 1))
 
 
 def _festival_distance(days: pd.DatetimeIndex) -> pd.Series:

@@ -151,7 +151,8 @@ def _prophet(y: pd.Series, days: pd.DatetimeIndex, holidays: pd.DataFrame, seed:
         raise ValueError(f"{len(known)} days of history; Prophet needs {FEWEST_FOR_PROPHET}")
     past, future = pd.DataFrame({"ds": known.index, "y": known.to_numpy()}), pd.DataFrame({"ds": days})
     model = _new_prophet(holidays).fit(past)
-    fitted, ahead = model.predict(past), model.predict(future)
+    curve = model.predict(pd.concat([past[["ds"]], future]))  # one call for both: its cost is per call
+    ahead = curve.iloc[len(past) :]
     yhat = ahead["yhat"].to_numpy(dtype=float)
     if not np.isfinite(yhat).all():
         raise ValueError("Prophet gave no finite forecast")
@@ -159,10 +160,12 @@ def _prophet(y: pd.Series, days: pd.DatetimeIndex, holidays: pd.DataFrame, seed:
     with _seeded(seed):
         trends = np.asarray(model.predictive_samples(future)["trend"], dtype=float).T
     season = 1 + ahead["multiplicative_terms"].to_numpy(dtype=float)
-    return Curve(yhat, trends * season + _blocks(past["y"] - fitted["yhat"], len(days), seed))
+    return Curve(
+        yhat, trends * season + _blocks(known.to_numpy() - curve["yhat"].to_numpy()[: len(past)], len(days), seed)
+    )
 
 
-def _blocks(residuals: pd.Series, h: int, seed: int) -> Numbers:
+def _blocks(residuals: Numbers, h: int, seed: int) -> Numbers:
     """Noise of sample paths: runs of past residuals as long as the horizon, or a third of the history.
 
     Prophet's own noise is independent from day to day, so that its sums come out too sure: on the
@@ -172,10 +175,9 @@ def _blocks(residuals: pd.Series, h: int, seed: int) -> Numbers:
     ----------
     Künsch, *The jackknife and the bootstrap for general stationary observations* (1989): moving blocks.
     """
-    values = residuals.to_numpy(dtype=float)
-    length = max(1, min(h, len(values) // 3))
-    starts = np.random.default_rng(seed).integers(len(values) - length + 1, size=(PATHS, math.ceil(h / length)))
-    drawn: Numbers = values[starts[:, :, None] + np.arange(length)].reshape(PATHS, -1)[:, :h]
+    length = max(1, min(h, len(residuals) // 3))
+    starts = np.random.default_rng(seed).integers(len(residuals) - length + 1, size=(PATHS, math.ceil(h / length)))
+    drawn: Numbers = residuals[starts[:, :, None] + np.arange(length)].reshape(PATHS, -1)[:, :h]
     return drawn
 
 
