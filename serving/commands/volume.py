@@ -26,17 +26,21 @@ ROWS_SHOWN = 40
 @click.option("--model", default="", help="Model to use.  [default: the better one on the days held out]")
 @click.option("--as-of", default="", metavar="INSTANT", help="Use only what was known before.  [default: last cut-off]")
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write all days to FILE.")
+@click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page to FILE.")
+@click.option("--language", type=click.Choice(["en", "zh-CN"]), help="Of the page.  [default: the workspace's]")
 @click.option("--json", "as_json", is_flag=True, help="Print the forecast as JSON.")
 @click.pass_obj
 def forecast(
-    workspace: Path, *, horizon: int | None, model: str, as_of: str, csv_file: Path | None, as_json: bool
-) -> None:
+    workspace: Path, *, horizon: int | None, model: str, as_of: str, csv_file: Path | None, html_file: Path | None,
+    language: str | None, as_json: bool,
+) -> None:  # fmt: skip
     r"""Forecast daily tickets by region and type, with ranges, and store the forecast.
 
     \b
     foremend forecast                              28 days from the last cut-off
     foremend forecast --as-of 2024-05-01T16:00Z    as it would have been made then
     foremend forecast --csv volumes.csv            every series and day, for Excel
+    foremend forecast --html volumes.html          a page with the picture, for planners
 
     Organic tickets are forecast; preventive and planned ones are ours and are left out. Models run
     side by side and are compared on the last days, held out. Settings: [forecast] in foremend.toml.
@@ -50,6 +54,9 @@ def forecast(
         console.say(f"Note: {note}")
     if csv_file:
         _write_csv(made, csv_file)
+    if html_file:
+        config = opened.config.workspace
+        _write(html_file, _page(made, config.name, language or config.language))
     if as_json:
         console.to_json(_as_data(made))
     else:
@@ -152,23 +159,38 @@ def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def _write_csv(made: VolumeForecast, path: Path) -> None:
-    """Write every series and day: UTF-8 with the mark that Chinese Excel needs, no cell that it would run.
+    """Write every series and day: UTF-8 with the mark that Chinese Excel needs, no cell that it would run."""
+    frame = _flat(made)
+    for name in ("unique_id", "region", "ticket_type"):
+        frame[name] = frame[name].map(_as_text, na_action="ignore")
+    _write(path, "\ufeff" + frame.to_csv(index=False))
+
+
+def _page(made: VolumeForecast, name: str, language: str) -> str:
+    from ml.volume_report import VolumePage, volume_page
+
+    page = VolumePage(
+        name=name, as_of=made.as_of, history=made.history, days=made.chosen(), compared=made.compared,
+        held_out_days=made.held_out_days, notes=made.notes,
+    )  # fmt: skip
+    return volume_page(page, language)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file for people.
 
     Raises
     ------
     Fault
-        The file cannot be written.
+        It cannot be written.
     """
     from features.errors import Fault
 
-    frame = _flat(made)
-    for name in ("unique_id", "region", "ticket_type"):
-        frame[name] = frame[name].map(_as_text, na_action="ignore")
     try:
-        frame.to_csv(path, index=False, encoding="utf-8-sig")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise Fault(f"cannot be written: {error.strerror}", where=str(path), todo="Name another file") from error
-    console.say(f"Wrote {len(frame):,} rows to {path}")
+    console.say(f"Wrote {path}")
 
 
 def _as_text(cell: str) -> str:
