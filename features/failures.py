@@ -74,7 +74,11 @@ def attach(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, rule: FailureRule
     import pyarrow as pa
 
     found = read_failures(snapshot, rule)
-    con.register("failures", pa.Table.from_pandas(found.frame, preserve_index=False))
+    columns = {name: pa.array(found.frame[name], pa.string()) for name in COLUMNS[:3]}
+    for name in COLUMNS[3:]:
+        utc = pa.array(found.frame[name].dt.tz_convert(None).to_numpy(), pa.timestamp("us"))
+        columns[name] = utc.cast(pa.timestamp("us", tz="UTC"))
+    con.register("failures", pa.table(columns))
     return found
 
 

@@ -194,7 +194,12 @@ def _channels(config: Config) -> Iterator[RowRule]:
         yield _rule("not_finite", f"NOT isfinite({ident(name)})", (name,), "value")
         if channel.range is not None:
             low, high = channel.range
-            yield _rule("out_of_range", f"{ident(name)} NOT BETWEEN {low!r} AND {high!r}", (name,), "value")
+            yield _rule(
+                "out_of_range",
+                f"isfinite({ident(name)}) AND {ident(name)} NOT BETWEEN {low!r} AND {high!r}",
+                (name,),
+                "value",
+            )
 
 
 def _own(table: Table, config: Config) -> Iterator[RowRule]:

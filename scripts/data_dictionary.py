@@ -1,4 +1,4 @@
-"""Write ``docs/data-dictionary.md`` from the catalogue and the reasons, so that it cannot drift; ``--check`` only compares."""
+"""Write ``docs/data-dictionary.md`` from the catalogue and the reasons; ``--check`` only compares."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def page() -> str:
     reasons = "\n".join(f"| `{r.code}` | {_cell(r.meaning)} | {_cell(r.advice)} |" for r in REASONS.values())
     parts = [HEAD, tables, *("\n".join(section(t)) for t in TABLES.values())]
     parts += [
-        f"## Codes\n\nOf the quarantine and of `foremend validate`.\n\n| code | meaning | what to do |\n|---|---|---|\n{reasons}"
+        "## Codes\n\nOf the quarantine and of `foremend validate`.\n\n"
+        f"| code | meaning | what to do |\n|---|---|---|\n{reasons}"
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -39,12 +40,12 @@ def page() -> str:
 def section(table: Table) -> Iterator[str]:
     """One table: what a row is, its key and clock, and its columns."""
     yield f"## {table.name}\n"
-    kind = "fact" if table.kind == "fact" else "versioned"
-    yield f"{table.meaning[0].upper()}{table.meaning[1:]}. {kind.capitalize()}; key {_names(table.key)}; clock `{table.clock}`."
+    meaning = table.meaning[0].upper() + table.meaning[1:]
+    yield f"{meaning}. {table.kind.capitalize()}; key {_names(table.key)}; clock `{table.clock}`."
     if table.wide:
-        yield "\nEvery channel declared as `[channels.NAME]` is a further column: a number, in its declared unit and range."
+        yield "\nEvery channel declared as `[channels.NAME]` is a further column: a number, in its unit and range."
     elif table.extra_revealed_by != "known_at":
-        yield f"\nAttribute columns of your own are known at `{table.extra_revealed_by}` unless the source `reveals` them earlier."
+        yield f"\nAttributes of your own are known at `{table.extra_revealed_by}`, or as the source `reveals` them."
     yield "\n| column | type | unit | known | meaning |\n|---|---|---|---|---|"
     yield from (row(column) for column in table.columns)
 

@@ -1,0 +1,141 @@
+"""``foremend validate`` and ``foremend labels`` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from serving.cli import run
+
+INSTANT = pa.timestamp("us", tz="UTC")
+START = datetime(2024, 1, 1, tzinfo=UTC)
+RULE = '[[failures]]\nversion = {}\nquery = "SELECT asset_id, performed_at AS event_time, component AS failure_mode FROM services{}"\n'  # noqa: E501
+
+
+def commit(folder: Path, table: str, **columns: list[object]) -> None:
+    size = len(next(iter(columns.values())))
+    clocks = {name: [START] * size for name in ("event_time", "known_at", "ingested_at")} | columns
+    types = {n: INSTANT if n.endswith(("_at", "event_time")) else pa.string() for n in clocks}
+    arrays = {n: pa.array(values, types[n]) for n, values in clocks.items()}
+    arrays |= {"source": pa.array(["erp"] * size), "deleted": pa.array([False] * size)}
+    write_deltalake(str(folder / "tables" / table), pa.table(arrays))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three assets, one of them with a typing error in a service; two versions of the failure rule."""
+    (tmp_path / "foremend.toml").write_text(
+        '[workspace]\nid = "x"\nname = "华东 <fleet>"\n[time]\nnow = 2024-06-01T00:00:00Z\n'
+        + RULE.format(1, "") + RULE.format(2, " WHERE component <> 'fan'"), encoding="utf-8"
+    )  # fmt: skip
+    days = [START + timedelta(days=n) for n in range(5)]
+    empty: list[object] = [None] * 3
+    commit(tmp_path, "assets", asset_id=["A1", "A2", "A3"], asset_model=["M", "M", "N"], asset_class=empty,
+           installed_at=[START] * 3, retired_at=empty)  # fmt: skip
+    parts = ["pump", "fan", "pump", "fan", "pump"]
+    commit(tmp_path, "services", service_id=list("12345"), asset_id=["A1", "A1", "A2", "A3", "a3 "],
+           component=parts, performed_at=days, event_time=days, known_at=days)  # fmt: skip
+    return tmp_path
+
+
+def call(folder, *args):
+    return run(["-w", str(folder), *args])
+
+
+def test_validate_shows_findings_readiness_and_the_next_command(folder, capsys):
+    assert call(folder, "validate") == 0
+    out, err = capsys.readouterr()
+    assert "services.asset_id: 1 of 5 rows: the id would match but for blanks" in out
+    assert "first: found = a3 , meant = A3" in out
+    assert "→ Write the id alike" in out
+    assert "age-only" in out or "fleet's base rate" in out
+    assert "Next: foremend labels" in err
+
+
+def test_strict_fails_on_an_error_that_is_otherwise_usable(folder, capsys):
+    assert call(folder, "validate", "--strict") == 2
+    assert "2 errors" in capsys.readouterr().err
+
+
+def test_without_assets_the_exit_is_two_and_says_why(tmp_path, capsys):
+    (tmp_path / "foremend.toml").write_text('[workspace]\nid = "x"\n', encoding="utf-8")
+    assert call(tmp_path, "validate") == 2
+    err = capsys.readouterr().err
+    assert "Not usable: no assets: connect a source" in err
+    assert "Not usable: no failures: declare [[failures]]" in err
+
+
+def test_json_is_the_documented_report_and_nothing_else_on_stdout(folder, capsys):
+    assert call(folder, "validate", "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    documented = (Path(__file__).parents[2] / "docs" / "validate.md").read_text(encoding="utf-8")
+    assert data["schema"] == 1
+    for field in data:
+        assert f"`{field}`" in documented or f"`{field}[]`" in documented, field
+    for part in ("tables", "findings", "final_states", "arrivals", "readiness"):
+        for field in data[part][0] if data[part] else ():
+            assert f"`{field}`" in documented or f"`{field}[]`" in documented, f"{part}.{field}"
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Data check"), ("zh-CN", "数据检查")])
+def test_html_is_one_file_in_either_language_and_escapes(folder, capsys, language, words):
+    page = folder / "report.html"
+    assert call(folder, "validate", "--html", str(page), "--language", language) == 0
+    text = page.read_text(encoding="utf-8")
+    assert f'<html lang="{language}">' in text
+    assert words in text
+    assert "华东 &lt;fleet&gt;" in text
+    assert "http" not in text
+    assert "<script" not in text
+    assert "<link" not in text
+
+
+def test_a_sample_goes_to_csv_for_review_by_hand(folder, capsys):
+    assert call(folder, "validate", "--sample", "2", "--out", str(folder / "review")) == 0
+    lines = (folder / "review" / "services.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 3
+    assert "service_id" in lines[0]
+
+
+def test_a_sample_on_the_terminal_shows_whole_rows(folder, capsys):
+    assert call(folder, "validate", "--sample", "1") == 0
+    assert "asset_model = " in capsys.readouterr().out
+
+
+def test_labels_counts_by_month_and_mode(folder, capsys):
+    assert call(folder, "labels", "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["version"], data["failures"]) == (2, 3)
+    assert data["by_mode_and_month"] == [{"failure_mode": "pump", "month": "2024-01", "failures": 3}]
+    assert data["first"][0]["event_time"] == "2024-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(("args", "gone", "come"), [
+    (("--compare",), 2, 0), (("--compare", "2", "1"), 0, 2),
+    (("--compare-sql", "SELECT asset_id, performed_at AS event_time, component AS failure_mode FROM services"), 0, 2),
+])  # fmt: skip
+def test_labels_compare_says_what_a_change_changes(folder, capsys, args, gone, come):
+    assert call(folder, "labels", *args, "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["same"], data["only_old"]["count"], data["only_new"]["count"]) == (3, gone, come)
+    assert call(folder, "labels", *args) == 0
+    out, err = capsys.readouterr()
+    assert "fan" in out
+    assert "3 are the same" in err
+
+
+def test_comparing_a_version_that_is_not_declared_names_those_that_are(folder, capsys):
+    assert call(folder, "labels", "--compare", "1", "7") == 2
+    assert "two of the declared versions (1, 2)" in capsys.readouterr().err
+
+
+def test_sql_that_fails_is_one_line_and_the_users(folder, capsys):
+    assert call(folder, "labels", "--compare-sql", "SELECT asset FROM servces") == 2
+    err = capsys.readouterr().err
+    assert "servces does not exist" in err
+    assert "Traceback" not in err
