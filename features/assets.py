@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["GROUPS", "build", "build_grid", "build_point", "feature_set"]
+__all__ = ["GROUPS", "build", "build_grid", "build_point", "entries", "feature_set"]
 
 Say = Callable[[str], None]
 
@@ -74,6 +74,12 @@ def feature_set(snapshot: Snapshot, *, groups: Sequence[str] | None = None) -> F
     with _connected(snapshot) as con:
         wanted = _choose(snapshot, con, groups)
         return FeatureSet((*wanted.features, *_described(snapshot, con, wanted)))
+
+
+def entries(snapshot: Snapshot, *, groups: Sequence[str] | None = None) -> Mapping[str, tuple[Entry, ...]]:
+    """The entries of the spec behind the features, by group; groups in SQL have none."""
+    with _connected(snapshot) as con:
+        return _choose(snapshot, con, groups).entries
 
 
 def build_grid(
@@ -255,9 +261,9 @@ def _choose(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence
     if past is not None:
         _register(con, past)
     context = look(snapshot, con, past)
-    entries = {name: GROUPS[name](context) for name in chosen if name in GROUPS}
-    entries |= {n: entries_of(n, g, snapshot) for n, g in config.features.items() if n in chosen}
-    return _Wanted(entries, {n: g.sql for n, g in config.features.items() if n in chosen and g.sql})
+    found = {name: GROUPS[name](context) for name in chosen if name in GROUPS}
+    found |= {n: entries_of(n, g, snapshot) for n, g in config.features.items() if n in chosen and g.entries}
+    return _Wanted(found, {n: g.sql for n, g in config.features.items() if n in chosen and g.sql})
 
 
 def _register(con: duckdb.DuckDBPyConnection, past: pd.DataFrame) -> None:

@@ -108,7 +108,8 @@ class Need:
             yield from ((key, self.number(entry.column), w) for w in entry.windows for key in ("n", "s"))
         else:
             number = self.number(entry.column)
-            yield from ((key, number, w) for w in entry.windows for stat in entry.stats for key in _KEYS[stat])
+            pairs = ((stat, w) for w in entry.windows for stat in entry.stats if stat != "slope" or w > 1)
+            yield from ((key, number, w) for stat, w in pairs for key in _KEYS[stat])
 
 
 def stored_keys(need: Need) -> dict[str, set[str]]:
@@ -206,6 +207,8 @@ def finish(need: Need, as_of: str) -> dict[str, str]:
 
 
 def _statistic(stat: str, number: str, window: float, centre: str, as_of: str) -> str:
+    if stat == "slope" and window <= 1:
+        return "CAST(NULL AS DOUBLE)"  # one day is one point in time
     n, s, q, m, mm, si, a, z = (Part(k, number, window).name for k in ("n", "s", "q", "m", "mm", "si", "a", "z"))
     mean = f"({centre} + {s} / nullif({n}, 0))"
     last = f"CASE WHEN t{number} >= {as_of} - {round(window * DAY)} THEN l{number} END"

@@ -129,16 +129,21 @@ def _spells(rows: str, table: Table) -> str:
 
 
 def _repeats(rows: str, days: float) -> str:
-    """Events that follow an earlier one of the same entity; known when both are.
-
-    The earlier one may have been corrected since: it was an event when it was seen.
-    """
+    """Events that follow an earlier one of the same entity, while both are seen: overlapping spells are joined."""
+    last = "coalesce({0}.u, 9223372036854775807)"
     return f"""
-        WITH numbered AS (SELECT *, row_number() OVER (ORDER BY e, t, k) AS number FROM ({rows}))
-        SELECT later.e, later.t, greatest(later.k, min(earlier.k)) AS k, later.u, later.v
-        FROM numbered AS later JOIN numbered AS earlier
-          ON earlier.e = later.e AND earlier.t < later.t AND earlier.t >= later.t - {round(days * DAY)}
-        GROUP BY later.number, later.e, later.t, later.k, later.u, later.v
+        WITH numbered AS (SELECT *, row_number() OVER (ORDER BY e, t, k) AS number FROM ({rows})), pairs AS (
+            SELECT later.number, later.e, later.t, later.v, greatest(later.k, earlier.k) AS k,
+                   least({last.format("later")}, {last.format("earlier")}) AS u
+            FROM numbered AS later JOIN numbered AS earlier
+              ON earlier.e = later.e AND earlier.t < later.t AND earlier.t >= later.t - {round(days * DAY)}
+        ), started AS (
+            SELECT *, CASE WHEN k <= max(u) OVER (PARTITION BY number ORDER BY k, u ROWS BETWEEN UNBOUNDED PRECEDING
+                      AND 1 PRECEDING) THEN 0 ELSE 1 END AS fresh FROM pairs WHERE u > k
+        ), spells AS (
+            SELECT *, sum(fresh) OVER (PARTITION BY number ORDER BY k, u ROWS UNBOUNDED PRECEDING) AS spell FROM started
+        )
+        SELECT e, t, min(k) AS k, nullif(max(u), 9223372036854775807) AS u, v FROM spells GROUP BY number, spell, e, t, v
     """
 
 

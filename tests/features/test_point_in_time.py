@@ -1,0 +1,340 @@
+"""The engine against a reference: slow loops straight from the definitions, over the stored rows."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from features.assets import GROUPS, build, build_grid, build_point, entries, feature_set
+from features.point_in_time import (
+    Baseline, CountSince, Counts, Events, Level, Moment, Silence, Since, State, Statistics,
+)  # fmt: skip
+from features.tables import TABLES
+from features.workspace import Workspace
+
+DAY = timedelta(days=1)
+FIRST = datetime(2024, 3, 1, tzinfo=UTC)
+DAYS = 45
+CHANNELS = ("pressure", "temperature")
+TOML = """
+[channels.pressure]
+unit = "bar"
+[channels.temperature]
+unit = "°C"
+[time]
+zone = "Asia/Shanghai"
+
+[sources.desk]
+table = "tickets"
+query = ""
+delay_hours = 5
+reveals = {ticket_type = "first_response_at"}
+
+[[failures]]
+version = 1
+query = "SELECT asset_id, event_time, code AS failure_mode, known_at FROM alarms_rows WHERE code = 'E1'"
+
+[features.own]
+entries = [
+    {kind = "statistics", column = "pressure", stats = ["count", "mean", "std", "min", "max", "sum", "slope", "last"], windows = [0.25, 2, 3, 11]},
+    {kind = "baseline", column = "temperature", days = 3, windows = [1, 2]},
+    {kind = "count", table = "services", by = "action", values = ["replaced"], windows = [5, 20]},
+    {kind = "count", table = "services", at = "performed_at", where = {action = "serviced"}, windows = [9]},
+    {kind = "since", table = "services", by = "action", values = ["replaced", "serviced"]},
+    {kind = "attribute", column = "batch"},
+]
+"""
+Rows = dict[str, list[dict[str, Any]]]
+Row = Mapping[str, Any]
+
+
+# ── rows: irregular, with everything that goes wrong ────────────────────────────────────────────
+
+
+def an_instant(rng: random.Random) -> datetime:
+    """Any microsecond, but often exactly on a cut-off or a whole day's fraction."""
+    day = FIRST + rng.randrange(DAYS) * DAY
+    return day + rng.choice([timedelta(0), timedelta(hours=18), timedelta(microseconds=rng.randrange(86_400_000_000))])
+
+
+def lateness(rng: random.Random, kind: str) -> timedelta:
+    if kind == "delayed":
+        return timedelta(hours=30)
+    if kind == "late" and rng.random() < 0.2:
+        return rng.choice([timedelta(days=rng.randrange(1, 21)), timedelta(hours=rng.randrange(480)), timedelta(hours=6)])
+    return timedelta(0)
+
+
+def some_rows(seed: int, kind: str) -> Rows:
+    """Four assets; ``B`` is installed midway, ``C`` is retired, ``D`` never says anything."""
+    rng = random.Random(f"{seed} {kind}")
+    rows: Rows = {name: [] for name in ("assets", "readings", "alarms", "services", "tickets", "maintenance_plans")}
+    for asset, installed, retired in (("A", -500, None), ("B", 12, None), ("C", -90, 30), ("D", None, None)):
+        at = None if installed is None else FIRST + installed * DAY
+        row = {"asset_id": asset, "installed_at": at, "retired_at": retired and FIRST + retired * DAY, "batch": "b1", "asset_model": "m"}
+        rows["assets"].append(row | {"known_at": at or FIRST - DAY * 900})
+        rows["assets"].append(row | {"batch": "b2", "warranty_until_at": FIRST + 40 * DAY, "known_at": FIRST + rng.randrange(DAYS) * DAY})
+    for asset in "ABC":
+        silent = rng.randrange(DAYS)
+        seen: set[datetime] = set()
+        for _ in range(150):
+            at = an_instant(rng)
+            if at in seen or abs((at - FIRST).days - silent) < 4:
+                continue
+            seen.add(at)
+            values = {c: rng.choice([None, math.nan, rng.gauss(100, 5), rng.gauss(100, 5), 97.5]) for c in CHANNELS}
+            rows["readings"].append({"asset_id": asset, "event_time": at, "known_at": at + lateness(rng, kind), **values})
+        for n in range(25):
+            at = an_instant(rng)
+            rows["alarms"].append({"asset_id": asset, "event_time": at, "known_at": at + lateness(rng, kind), "code": rng.choice(["E1", "E2", "E3"])})
+        for n in range(6):
+            rows["services"] += some_service(rng, asset, n, kind)
+            rows["tickets"] += some_ticket(rng, asset, n, kind)
+            rows["maintenance_plans"] += some_plan(rng, asset, n)
+    return rows
+
+
+def some_service(rng: random.Random, asset: str, n: int, kind: str) -> Iterator[dict[str, Any]]:
+    at = an_instant(rng)
+    row = {"service_id": f"{asset}{n}", "asset_id": asset, "performed_at": at, "component": rng.choice(["pump", "valve"]),
+           "action": rng.choice(["replaced", "serviced"]), "known_at": at + lateness(rng, kind)}  # fmt: skip
+    yield row
+    if rng.random() < 0.3:  # corrected, or withdrawn
+        change = rng.choice([{"component": "motor"}, {"deleted": True}, {"performed_at": at - 3 * DAY}, {"asset_id": "A"}, {}])
+        later = row["known_at"] + timedelta(hours=rng.randrange(1, 300))
+        yield row | change | {"known_at": later}
+        if rng.random() < 0.5:
+            yield row | {"known_at": later + DAY}
+
+
+def some_ticket(rng: random.Random, asset: str, n: int, kind: str) -> Iterator[dict[str, Any]]:
+    """First load gives the closed ticket in one version; later loads give its changes."""
+    opened = an_instant(rng)
+    closed = opened + timedelta(hours=rng.randrange(200))
+    row = {"source": "desk", "system": "s", "ticket_id": f"{asset}{n}", "asset_id": asset, "ticket_type": rng.choice(["fault", "question"]),
+           "opened_at": opened, "first_response_at": opened + timedelta(hours=rng.choice([0, 1, 26])), "known_at": opened + timedelta(hours=5)}  # fmt: skip
+    if rng.random() < 0.5:
+        yield row | {"closed_at": rng.choice([closed, None])}
+        return
+    yield row
+    yield row | {"closed_at": closed, "known_at": max(closed, row["known_at"]) + timedelta(hours=1) + lateness(rng, kind)}
+    if rng.random() < 0.5:  # reopened
+        yield row | {"known_at": closed + timedelta(days=25), "deleted": rng.random() < 0.3}
+
+
+def some_plan(rng: random.Random, asset: str, n: int) -> Iterator[dict[str, Any]]:
+    at = FIRST + rng.randrange(-20, 40) * DAY
+    plan = {"plan_id": f"{asset}{n}", "asset_id": asset, "component": rng.choice(["pump", None]), "planned_at": at}
+    yield plan | {"due_at": at + rng.randrange(60) * DAY, "known_at": at}
+    yield plan | {"last_done_at": at + 3 * DAY, "interval_days": 30.0, "known_at": at + 4 * DAY}
+
+
+# ── the reference ───────────────────────────────────────────────────────────────────────────────
+
+
+class Reference:
+    """Every definition as a loop over the rows that were visible at one instant."""
+
+    def __init__(self, workspace: Workspace, rows: Rows, as_of: datetime) -> None:
+        self.config, self.rows, self.as_of = workspace.config, rows, as_of
+
+    def value(self, entry: Any, asset: str) -> dict[str, Any]:
+        names = [f.name for f in entry.features()]
+        values = {
+            Statistics: self.statistics, Baseline: self.baseline, Silence: self.silence, Counts: self.counts,
+            Since: self.since, CountSince: self.count_since, Level: self.level, State: self.state, Moment: self.moment,
+        }[type(entry)](entry, asset)  # fmt: skip
+        return dict(zip(names, values, strict=True))
+
+    # rows
+
+    def facts(self, table: str, asset: str) -> list[Row]:
+        return [r for r in self.rows[table] if r["asset_id"] == asset and r["known_at"] < self.as_of and r["event_time"] < self.as_of]
+
+    def versions(self, table: str) -> list[Row]:
+        """The latest known version of every key, columns not revealed yet emptied."""
+        latest: dict[tuple[Any, ...], Row] = {}
+        for row in self.rows[table]:
+            key = tuple(row[k] for k in TABLES[table].key)
+            if row["known_at"] < self.as_of and (key not in latest or latest[key]["known_at"] < row["known_at"]):
+                latest[key] = row
+        return [self.revealed(table, r) for r in latest.values() if not r.get("deleted")]
+
+    def revealed(self, table: str, row: Row) -> Row:
+        found = dict(row)
+        for column in TABLES[table].columns:
+            source = self.config.sources.get(row.get("source", ""))
+            by = (source.reveals if source else {}).get(column.name, column.revealed_by)
+            delay = timedelta(hours=source.delay_hours if source else 0)
+            if by != "known_at" and column.name not in TABLES[table].key and not (row.get(by) and row[by] + delay < self.as_of):
+                found[column.name] = None
+        return found
+
+    def events(self, spec: Events, asset: str) -> list[tuple[datetime, Any]]:
+        table = "alarms" if spec.table == "failures" else spec.table
+        kind = TABLES[table].kind
+        at = spec.at or ("event_time" if kind == "fact" else TABLES[table].clock)
+        rows = self.facts(table, asset) if kind == "fact" else [r for r in self.versions(table) if r["asset_id"] == asset]
+        by = "code" if spec.table == "failures" else spec.by
+        found = [(r[at], r.get(by)) for r in rows if r.get(at) and r[at] < self.as_of and all(r[c] == v for c, v in spec.where)]
+        if spec.table == "failures":
+            found = sorted({(t, v) for t, v in found if v == "E1"})
+        if spec.repeat_days:
+            gap = timedelta(days=spec.repeat_days)
+            found = [(t, v) for t, v in found if any(t - gap <= other < t for other, _ in found)]
+        return found
+
+    def readings(self, entry: Any, asset: str) -> list[tuple[datetime, float]]:
+        pairs = [(r["event_time"], r.get(entry.column)) for r in self.facts(entry.table, asset)]
+        return sorted((t, x) for t, x in pairs if x is not None and math.isfinite(x))
+
+    def within(self, pairs: Sequence[tuple[datetime, Any]], days: float | None) -> list[tuple[datetime, Any]]:
+        return [(t, x) for t, x in pairs if days is None or t >= self.as_of - timedelta(days=days)]
+
+    # entries
+
+    def statistics(self, entry: Statistics, asset: str) -> Iterator[Any]:
+        for window in entry.windows:
+            pairs = self.within(self.readings(entry, asset), window)
+            for stat in entry.stats:
+                yield self.statistic(stat, pairs)
+
+    def statistic(self, stat: str, pairs: Sequence[tuple[datetime, float]]) -> float | None:
+        values = [x for _, x in pairs]
+        if stat == "count":
+            return len(values)
+        if not values:
+            return None
+        mean = math.fsum(values) / len(values)
+        if stat == "std":
+            return deviation(values)
+        if stat == "slope":
+            days = [1 - math.ceil((self.as_of - t) / DAY) for t, _ in pairs]
+            middle = math.fsum(days) / len(days)
+            spread = math.fsum((d - middle) ** 2 for d in days)
+            return math.fsum((d - middle) * (x - mean) for d, x in zip(days, values, strict=True)) / spread if spread else None
+        return {"mean": mean, "min": min(values), "max": max(values), "sum": math.fsum(values), "last": values[-1],
+                "last_minus_mean": values[-1] - mean}[stat]  # fmt: skip
+
+    def baseline(self, entry: Baseline, asset: str) -> Iterator[Any]:
+        readings = self.readings(entry, asset)
+        start = self.begin(entry, asset)
+        own = [] if start is None else [x for t, x in readings if start <= t < start + entry.days * DAY]
+        mean, spread = (math.fsum(own) / len(own), deviation(own)) if own else (None, None)
+        yield from (mean, spread)
+        for window in entry.windows:
+            short = [x for _, x in self.within(readings, window)]
+            yield (math.fsum(short) / len(short) - mean) / spread if short and mean is not None and spread else None
+
+    def begin(self, entry: Baseline, asset: str) -> datetime | None:
+        """The first daily boundary not before the last reset; else the one not after the first row."""
+        resets = [t for t, _ in self.events(entry.reset, asset)] if entry.reset else []
+        rows = [r["event_time"] for r in self.facts(entry.table, asset)]
+        if resets:
+            return self.as_of - (self.as_of - max(resets)) // DAY * DAY
+        return self.as_of - math.ceil((self.as_of - min(rows)) / DAY) * DAY if rows else None
+
+    def silence(self, entry: Silence, asset: str) -> Iterator[Any]:
+        rows = [(r["event_time"], 1) for r in self.facts(entry.table, asset)]
+        yield (self.as_of - max(rows)[0]) / timedelta(hours=1) if rows else None
+        month = len(self.within(rows, entry.window))
+        yield len(self.within(rows, 1)) / (month / entry.window) if month else None
+
+    def counts(self, entry: Counts, asset: str) -> Iterator[Any]:
+        happened = self.events(entry.events, asset)
+        for window in entry.windows:
+            for value in [*([None] if entry.total else []), *entry.values]:
+                yield sum(value in (None, v) for _, v in self.within(happened, window))
+
+    def since(self, entry: Since, asset: str) -> Iterator[Any]:
+        happened = self.events(entry.events, asset)
+        for value in [*([None] if entry.total else []), *entry.values]:
+            times = [t for t, v in happened if value in (None, v)]
+            yield (self.as_of - max(times)) / DAY if times else None
+
+    def count_since(self, entry: CountSince, asset: str) -> Iterator[Any]:
+        resets = [t for t, _ in self.events(entry.reset, asset)]
+        yield sum(not resets or t >= max(resets) for t, _ in self.events(entry.events, asset))
+
+    def level(self, entry: Level, asset: str) -> Iterator[Any]:
+        yield len(self.events(entry.opened, asset)) - len(self.events(entry.closed, asset))
+
+    def state(self, entry: State, asset: str) -> Iterator[Any]:
+        rows = [r for r in self.versions(entry.table) if r["asset_id"] == asset]
+        name = entry.feature.name
+        if entry.table == "maintenance_plans":
+            component = name.removeprefix("plan_days_until_due").lstrip("_")
+            dues = [r.get("due_at") or r["last_done_at"] + timedelta(days=r["interval_days"]) for r in rows if component in ("", r["component"])]
+            yield (min(dues) - self.as_of) / DAY if dues else None
+            return
+        (row,) = rows
+        if name == "asset_age_days":
+            yield row["installed_at"] and (self.as_of - row["installed_at"]) / DAY
+        elif name == "asset_warranty_days":
+            yield row.get("warranty_until_at") and (row["warranty_until_at"] - self.as_of) / DAY
+        else:
+            yield row.get(entry.columns[0])
+
+    def moment(self, entry: Moment, asset: str) -> Iterator[Any]:
+        local = (self.as_of + timedelta(hours=8)).timetuple()
+        yield {"weekday": local.tm_wday, "month": local.tm_mon, "day_of_year": local.tm_yday}[entry.part]
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((x - mean) ** 2 for x in values) / (len(values) - 1)) if len(values) > 1 else None
+
+
+def in_service(rows: Rows, as_of: datetime) -> list[str]:
+    latest = {r["asset_id"]: r for r in sorted(rows["assets"], key=lambda r: r["known_at"]) if r["known_at"] < as_of}
+    return sorted(
+        a for a, r in latest.items()
+        if (r["installed_at"] is None or r["installed_at"] < as_of) and (r["retired_at"] is None or r["retired_at"] >= as_of)
+    )  # fmt: skip
+
+
+def same(found: Any, expected: Any) -> bool:
+    if expected is None or found is None or isinstance(expected, str):
+        return bool(found == expected)
+    return abs(found - expected) <= 1e-6 * (1 + abs(expected))
+
+
+# ── the tests ───────────────────────────────────────────────────────────────────────────────────
+
+Made = Callable[..., Workspace]
+LATENESS = ("prompt", "delayed", "late")
+
+
+@pytest.mark.parametrize("kind", LATENESS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_both_targets_equal_the_reference_on_every_feature(committed: Made, seed: int, kind: str) -> None:
+    rows = some_rows(seed, kind)
+    workspace = committed(TOML, **rows)
+    snapshot = workspace.pin()
+    groups = entries(snapshot)
+    cutoffs = [FIRST + n * DAY for n in (0, 1, 2, 3, 5, 8, 12, 13, 14, 20, 27, 30, 31, 33, 40, 44, 45, 52, 64)]
+    grid = {(r["asset_id"], r["as_of"]): r for r in build_grid(snapshot, cutoffs).to_pylist()}
+    checks, expected_rows, wrong = 0, 0, []
+    for as_of in cutoffs:
+        reference = Reference(workspace, rows, as_of)
+        point = {r["asset_id"]: r for r in build_point(snapshot, as_of).to_pylist()}
+        assert sorted(point) == in_service(rows, as_of)
+        expected_rows += len(point)
+        for asset, row in point.items():
+            for group, wanted in groups.items():
+                for entry in wanted:
+                    for name, value in reference.value(entry, asset).items():
+                        checks += 1
+                        if not same(row[name], value):
+                            wrong.append(f"point {as_of:%m-%d} {asset} {group} {name}: {row[name]} instead of {value}")
+                        if not same(grid[asset, as_of][name], value):
+                            wrong.append(f"grid {as_of:%m-%d} {asset} {group} {name}: {grid[asset, as_of][name]} instead of {value}")
+    assert not wrong, f"{len(wrong)} of {checks}:\n" + "\n".join(wrong[:20])
+    assert len(grid) == expected_rows
+    assert set(groups) == {*GROUPS, "own"}
+    assert checks == expected_rows * len(feature_set(snapshot).features) > 5000
