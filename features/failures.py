@@ -74,7 +74,7 @@ def attach(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, rule: FailureRule
     import pyarrow as pa
 
     found = read_failures(snapshot, rule)
-    columns = {name: pa.array(found.frame[name], pa.string()) for name in COLUMNS[:3]}
+    columns: dict[str, Any] = {name: pa.array(found.frame[name], pa.string()) for name in COLUMNS[:3]}
     for name in COLUMNS[3:]:
         utc = pa.array(found.frame[name].dt.tz_convert(None).to_numpy(), pa.timestamp("us"))
         columns[name] = utc.cast(pa.timestamp("us", tz="UTC"))
