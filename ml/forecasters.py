@@ -109,11 +109,12 @@ def _each(history: pd.DataFrame, h: int, holidays: pd.DataFrame, model: str, ker
 
 
 def _frame(unique_id: str, days: pd.DatetimeIndex, model: str, curve: Curve, fallback: str) -> pd.DataFrame:
-
     yhat, paths = curve.yhat.clip(min=0), curve.paths.clip(min=0)
     low_high = np.quantile(paths, list(RANGES.values()), axis=0)
     ranges = dict(zip(RANGES, low_high, strict=True))
-    ranges["sum_lo80"], ranges["sum_hi80"] = np.quantile(paths.cumsum(axis=1), [0.1, 0.9], axis=0)
+    # Sums are taken before days are cut off at zero: cut first, the quiet days would no longer balance the busy ones.
+    sums = np.quantile(curve.paths.cumsum(axis=1), [0.1, 0.9], axis=0)
+    ranges["sum_lo80"], ranges["sum_hi80"] = sums.clip(min=0)
     points = {name: yhat.cumsum() if name.startswith("sum") else yhat for name in ranges}
     # Drawn ranges may just miss the point; a range that does not hold it could not be explained.
     held = {n: (np.minimum if "lo" in n else np.maximum)(values, points[n]) for n, values in ranges.items()}
