@@ -64,6 +64,10 @@ cutoff_utc = "16:00"  # midnight in China
 now = {now}
 zone = "Asia/Shanghai"
 
+[forecast]
+country = "CN"
+prophet_nodes = 24  # all, types, regions and the largest below: the demo is to be quick
+
 """
 _USAGE = """[channels.running_hours]
 unit = "h"

@@ -98,12 +98,13 @@ def _afterwards(
     duplicate = (tickets["kind"] == "duplicate").to_numpy()
     cancelled = duplicate | (rng.random(n) < 0.02) & (tickets["kind"] == "organic").to_numpy()
     on_site = ~np.isnat(stages[:, 1])
-    verified = np.where(rng.random(n) < 0.7, resolved + np.minimum(_spell(rng, n, 1.5), 4 * HOUR), NAT)
     closed = days.advance(resolved, rng.exponential(6, n)) + _spell(rng, n, 2.0) + 4 * HOUR
     reopened = (rng.random(n) < 0.04) & (tickets["kind"] != "planned").to_numpy() & ~cancelled
     again = np.where(reopened, closed + _spell(rng, n, 40.0), NAT)
     resolved_again = days.advance(np.where(reopened, again, resolved), rng.exponential(9, n) + 1)
-    closed_again = resolved_again + _spell(rng, n, 6.0)
+    solved = np.where(reopened, resolved_again, resolved)
+    verified = np.where(rng.random(n) < 0.7, solved + np.minimum(_spell(rng, n, 1.5), 4 * HOUR), NAT)
+    finally_closed = np.where(reopened, resolved_again + 4 * HOUR + _spell(rng, n, 6.0), closed)
     ended = np.minimum(opened + _spell(rng, n, 5.0), resolved - (resolved - opened) // 8)
     if masters is not None and duplicate.any():
         closing = masters["closed_at"].to_numpy()[tickets["cause_of"].to_numpy().astype("int64")]
@@ -114,8 +115,8 @@ def _afterwards(
         "escalated_at": np.where(on_site & slow & (rng.random(n) < 0.25), _midway(stages, 2), NAT),
         "verified_at": verified, "first_closed_at": np.where(cancelled, NAT, closed), "reopened_at": again,
         "resolved_again_at": np.where(reopened, resolved_again, NAT), "cancelled": cancelled,
-        "closed_at": np.where(cancelled, ended, np.where(reopened, closed_again, closed)),
-        "followed_up_at": np.where((rng.random(n) < 0.4) & ~cancelled, closed + _spell(rng, n, 30.0) + 2 * HOUR, NAT),
+        "closed_at": np.where(cancelled, ended, finally_closed),
+        "followed_up_at": np.where((rng.random(n) < 0.4) & ~cancelled, finally_closed + _spell(rng, n, 30.0), NAT),
     }  # fmt: skip
 
 
@@ -130,24 +131,28 @@ def _spell(rng: np.random.Generator, n: int, mean_hours: float) -> NDArray[np.ti
 
 def events_of(tickets: pd.DataFrame, days: Calendar) -> pd.DataFrame:
     """One row per change of state that had happened by the end of the history, in the columns of ``ticket_events``."""
-    closes = tickets["closed_at"].where(tickets["reopened_at"].notna())
-    states = [("opened", tickets["opened_at"]), *((s, tickets[f"{s}_at"]) for s in STAGES)]
-    states += [(s, tickets[f"{s}_at"]) for s in ("transferred", "escalated", "verified", "reopened", "followed_up")]
-    states += [("resolved", tickets["resolved_again_at"]), ("closed", tickets["first_closed_at"]), ("closed", closes)]
-    parts = []
-    for state, at in states:
-        happened = (at < days.now) & ((at < tickets["closed_at"]) | ~tickets["cancelled"])
-        parts.append(tickets.loc[happened, _KEPT].assign(event_time=at[happened], state=state))
-    ended = tickets["cancelled"] & (tickets["closed_at"] < days.now)
-    parts.append(tickets.loc[ended, _KEPT].assign(event_time=tickets.loc[ended, "closed_at"], state="cancelled"))
-    events = pd.concat(parts, ignore_index=True).sort_values(["ticket_id", "event_time"], kind="stable")
-    reasons = {"transferred": "skill", "escalated": "overdue", "on_hold": "parts", "reopened": "not_solved"}
-    ended = events["state"].eq("cancelled")
-    events["reason"] = events["state"].map(reasons)
-    events.loc[ended, "reason"] = np.where(events.loc[ended, "kind"] == "duplicate", "duplicate", "customer")
-    events["actor"] = np.where(events["state"].isin(["opened", "verified", "followed_up"]), "customer", "desk")
-    events["group"] = events["group"].where(events["state"] != "opened")
-    return events.drop(columns="kind")
+    cancelled = tickets["cancelled"].to_numpy(dtype=bool)
+    again = tickets["reopened_at"].notna().to_numpy()
+    ended = tickets["closed_at"].to_numpy().astype("datetime64[us]")
+    states = [(name, tickets[f"{name}_at"].to_numpy()) for name in ("opened", *STAGES, *_MORE)]
+    states += [("resolved", tickets["resolved_again_at"].to_numpy()), ("closed", tickets["first_closed_at"].to_numpy())]
+    states += [("closed", np.where(again & ~cancelled, ended, NAT)), ("cancelled", np.where(cancelled, ended, NAT))]
+    happened = [(at < days.now) & (~cancelled | (at < ended) | (state == "cancelled")) for state, at in states]
+    row = np.concatenate([np.flatnonzero(mask) for mask in happened])
+    at = np.concatenate([stamps[mask] for (_, stamps), mask in zip(states, happened, strict=True)])
+    code = np.repeat(np.arange(len(states)), [mask.sum() for mask in happened])
+    order = np.lexsort((code, at, row))
+    row, at, state = row[order], at[order], np.array([name for name, _ in states], dtype=object)[code[order]]
+    events = tickets[["system", "ticket_id", "asset_id", "engineer_id"]].take(row).assign(event_time=at, state=state)
+    reason = pd.Series(state).map(
+        {"transferred": "skill", "escalated": "overdue", "on_hold": "parts", "reopened": "not_solved"}
+    )
+    duplicate = (tickets["kind"] == "duplicate").to_numpy()[row]
+    by_customer = pd.Series(state).isin(["opened", "verified", "followed_up"])
+    return events.assign(
+        reason=reason.mask(state == "cancelled", pd.Series(np.where(duplicate, "duplicate", "customer"))).to_numpy(),
+        actor=np.where(by_customer, "customer", "desk"), group=tickets["group"].take(row).mask(state == "opened").to_numpy(),
+    )  # fmt: skip
 
 
-_KEPT = ["system", "ticket_id", "asset_id", "engineer_id", "group", "kind"]
+_MORE = ("transferred", "escalated", "verified", "reopened", "followed_up")

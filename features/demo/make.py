@@ -185,8 +185,8 @@ def _tables(
 
 
 def _named(frame: pd.DataFrame, block: Block) -> pd.DataFrame:
-    names = block.assets["asset_id"].to_numpy(dtype=object)[frame["asset"].to_numpy()]
-    return pd.concat([pd.DataFrame({"asset_id": names}), frame.drop(columns="asset")], axis=1)
+    names = pd.Categorical.from_codes(frame["asset"].to_numpy(), categories=pd.Index(block.assets["asset_id"]))
+    return pd.concat([pd.Series(names, name="asset_id"), frame.drop(columns="asset")], axis=1)
 
 
 def _cut(frame: pd.DataFrame, block: Block, count: int, tickets: pd.DataFrame) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def demand(days: Calendar, seed: int) -> Demand:
     for r, region in enumerate(REGIONS):
         promoted = _promoted(running, region.name, days)
         for t, kind in enumerate(TICKET_TYPES):
-            year = 1 + kind.summer * np.cos(2 * np.pi * (date_of_day.dayofyear.to_numpy() - kind.peak) / 365.25)
+            year = 1 + kind.summer * np.cos(2 * np.pi * (date_of_day.day_of_year.to_numpy() - kind.peak) / 365.25)
             trend = np.exp(region.growth * elapsed)
             mean[r, t] = kind.per_day * trend * year * _kind_of_day(kind, days) * (1 + kind.promotion * promoted)
     shape = 1 / SHOCK_VARIANCE
