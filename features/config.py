@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -222,7 +222,12 @@ class Config:
         ConfigError
             A key is unknown, missing or out of range.
         """
-        return _validate(kind, self.above.get(name, {}), prefix=(name,))
+        raw = self.above.get(name, {})
+        known = [f.name for f in fields(cast(Any, kind))]
+        for key in raw:  # a plain dataclass does not forbid what it does not know
+            if key not in known:
+                raise ConfigError(f"unknown key '{key}'", where=f"foremend.toml [{name}]", todo=nearest(key, known))
+        return _validate(kind, raw, prefix=(name,))
 
     @property
     def failure_rule(self) -> FailureRule:
