@@ -94,10 +94,10 @@ def _stuck_channel(look: Look, name: str, hours: float) -> Finding:
     """
     totals = look.row(f"SELECT count(*) AS runs, count(DISTINCT asset_id) AS assets FROM ({runs})")
     return finding(
-        "warning", "stuck_readings", "readings", name, count=totals["runs"],
-        of=look.row("SELECT count(*) AS n FROM reading_days")["n"], unit="runs on as many assets",
+        "warning", "stuck_readings", "readings", name, count=totals["assets"],
+        of=look.row("SELECT count(*) AS n FROM reading_days")["n"], unit="assets",
         examples=look.examples(f"SELECT * FROM ({runs}) ORDER BY hours DESC") if totals["runs"] else (),
-        detail=f"unchanged for {hours:g} h or longer on {totals['assets']:,} assets",
+        detail=f"{totals['runs']:,} times unchanged for {hours:g} h or longer",
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from features.rules import RowRule, row_rules
 from features.tables import BOOKKEEPING, TABLES, Column, Table
 from features.workspace import SQL_TYPES, ident, quote
 
-__all__ = ["ColumnProfile", "TableProfile", "own_rules", "profile", "references", "two_sources"]
+__all__ = ["ColumnProfile", "TableProfile", "before_installed", "own_rules", "profile", "references", "two_sources"]
 
 STAND_INS = ("?", "-", "--", "n/a", "na", "#n/a", "nan", "null", "none", "nil", "unknown", "未知", "无")
 """Words that exports write where they have nothing to say."""
@@ -170,6 +170,18 @@ def references(look: Look, table: Table) -> Iterator[Finding]:
     for column in table.columns:
         if column.references and look.has(column.references):
             yield from _reference(look, table, column)
+
+
+def before_installed(look: Look, table: Table) -> Iterator[Finding]:
+    """Facts that are older than their asset: usually a machine whose clock was reset."""
+    if table.kind != "fact" or "asset_id" not in table.names or not look.has("assets"):
+        return
+    early = "FROM {0} AS f JOIN assets AS a USING (asset_id) WHERE f.event_time < a.installed_at - INTERVAL 1 DAY"
+    count = look.row(f"SELECT count(*) AS n {early.format(table.name)}")["n"]
+    shown = f"SELECT f.source, asset_id, f.event_time, a.installed_at {early.format(table.name)}"
+    examples = look.examples(shown) if count else ()
+    of = look.sizes[table.name]
+    yield finding("warning", "before_installed", table.name, "event_time", count=count, of=of, examples=examples)
 
 
 def _reference(look: Look, table: Table, column: Column) -> Iterator[Finding]:

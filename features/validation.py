@@ -27,7 +27,7 @@ from features.readiness import ClassReadiness, readiness
 from features.reading_checks import readings
 from features.reasons import reason
 from features.rules import RowRule, row_rules
-from features.table_checks import TableProfile, own_rules, profile, references, two_sources
+from features.table_checks import TableProfile, before_installed, own_rules, profile, references, two_sources
 from features.tables import BOOKKEEPING, TABLES
 from features.ticket_checks import ticket_history
 from features.workspace import Snapshot
@@ -160,6 +160,7 @@ def _tables(look: Look, found: list[Finding], say: Callable[[str], None]) -> Ite
             say(f"{name}: {size:,} rows")
             view, broken = profile(look, TABLES[name])
             found += [*broken, *two_sources(look, TABLES[name], view), *references(look, TABLES[name])]
+            found += before_installed(look, TABLES[name])
             yield name, view
 
 

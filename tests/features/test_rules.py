@@ -112,6 +112,8 @@ COSTLY = [
     ("assets", ASSET | {"longitude": -181.0}, ("below_minimum", "longitude", "value")),
     ("assets", ASSET | {"latitude": 0.0, "longitude": 0.0}, ("zero_position", "longitude", "report")),
     ("assets", ASSET | {"installed_at": datetime(1900, 1, 1, tzinfo=UTC)}, ("ancient_stamp", "installed_at", "report")),
+    ("alarms", {"asset_id": "A", "code": "e", "event_time": datetime(1970, 1, 3, tzinfo=UTC)},
+     ("ancient_stamp", "event_time", "row")),
     ("services", SERVICE | {"performed_at": at(9), "event_time": at(9)}, ("future_stamp", "performed_at", "row")),
     ("work_logs", {"engineer_id": "E", "event_time": at(-3), "activity": "work", "ended_at": at(-5)},
      ("ends_before_start", "ended_at", "value")),
