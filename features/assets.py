@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 from features.context import look
@@ -22,6 +23,7 @@ from features.errors import ConfigError, DataError, nearest
 from features.failures import failures
 from features.groups import GROUPS
 from features.point_in_time import DAY, Entry, Feature, FeatureSet, Lattice, microseconds
+from features.spine import instants_of
 from features.visible import versions
 from features.workspace import Snapshot, Workspace, duck
 
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["GROUPS", "build", "build_grid", "build_point", "entries", "feature_set"]
+__all__ = ["GROUPS", "build", "build_grid", "build_point", "entries", "feature_set", "stream_grid"]
 
 Say = Callable[[str], None]
 
+FEW = 20
+"""So many instants run the point target even where they lie whole days apart."""
 CELLS_A_SHARD = 250_000
 """Asset-days emitted at once; bounds the memory of a grid."""
 
@@ -103,6 +107,13 @@ def build_grid(
     """
     import pyarrow as pa
 
+    return pa.concat_tables(stream_grid(snapshot, cutoffs, groups=groups, say=say))
+
+
+def stream_grid(
+    snapshot: Snapshot, cutoffs: Sequence[datetime], *, groups: Sequence[str] | None = None, say: Say = _silent
+) -> Iterator[pa.Table]:
+    """As :func:`build_grid`, shard by shard of assets: memory is bounded by a shard."""
     if not cutoffs:
         raise ValueError("no cut-offs")
     lattice = Lattice.through(cutoffs[0])
@@ -111,30 +122,56 @@ def build_grid(
         wanted = _choose(snapshot, con, groups)
         _cohort(snapshot, con)
         con.execute(f"CREATE TEMP TABLE wanted AS SELECT unnest({numbers}) AS m")
-        made = []
         spans = _spans(con, numbers[-1] - numbers[0] + 1)
         for n, span in enumerate(spans, 1):
-            if len(spans) > 1:
-                say(f"assets {span[0]} … {span[1]} ({n} of {len(spans)})" if span else "")
-            shard = Shard(con, snapshot, lattice, numbers[-1], span)
-            made.append(_grid_of(shard, wanted, numbers[0]))
-    return pa.concat_tables(made)
+            if span:
+                say(f"assets {span[0]} … {span[1]} ({n} of {len(spans)})")
+            yield _grid_of(Shard(con, snapshot, lattice, numbers[-1], span), wanted, numbers[0])
 
 
-def build_point(snapshot: Snapshot, as_of: datetime, *, groups: Sequence[str] | None = None) -> pa.Table:
-    """Features of every asset in service at one instant, ordered by asset."""
-    lattice = Lattice.through(as_of)
-    at = lattice.number(as_of)
+def build_point(
+    snapshot: Snapshot, as_of: datetime, *, groups: Sequence[str] | None = None, derived: bool = True
+) -> pa.Table:
+    """Features of every asset in service at one instant, ordered by asset.
+
+    Parameters
+    ----------
+    derived
+        Read, and keep, day partials in the workspace where `as_of` is one of its daily cut-offs.
+    """
+    return next(_points(snapshot, [as_of], groups, derived=derived))
+
+
+def _points(
+    snapshot: Snapshot, instants: Sequence[datetime], groups: Sequence[str] | None, *, derived: bool
+) -> Iterator[pa.Table]:
+    """One table per instant; what does not depend on the instant is read once."""
+    regular = Lattice.through(snapshot.workspace.last_cutoff())
     with _connected(snapshot) as con:
         wanted = _choose(snapshot, con, groups)
         _cohort(snapshot, con)
-        shard = Shard(con, snapshot, lattice, at)
-        con.execute(
-            f"CREATE TEMP TABLE spine AS SELECT asset_id AS e, {at} AS m FROM cohort WHERE {_in_service(str(microseconds(as_of)))} GROUP BY 1"
-        )
-        tables = emit_point(shard, wanted.flat, as_of)
-        table = assemble(shard, tables, wanted.features, wanted.flat, entity="asset_id", on="e")
-        return _with_queries(shard, table, wanted)
+        made: dict[object, str] = {}
+        numbers = count()
+        for as_of in instants:
+            lattice = Lattice.through(as_of)
+            at = lattice.number(as_of)
+            shard = Shard(
+                con, snapshot, lattice, at, derived=derived and lattice == regular, made=made, numbers=numbers
+            )
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE spine AS SELECT DISTINCT asset_id AS e, {at} AS m FROM cohort "
+                f"WHERE {_in_service(str(microseconds(as_of)))}"
+            )
+            tables = emit_point(shard, wanted.flat, as_of)
+            table = assemble(shard, tables, wanted.features, wanted.flat, entity="asset_id", on="e")
+            yield _with_queries(shard, table, wanted)
+            _drop_partials(shard)
+
+
+def _drop_partials(shard: Shard) -> None:
+    """Forget what holds for one instant only; events and versions serve the next."""
+    for key in [k for k in shard.made if isinstance(k, tuple) and shard.lattice in k]:
+        shard.con.execute(f"DROP TABLE {shard.made.pop(key)}")
 
 
 def build(
@@ -150,7 +187,7 @@ def build(
     ----------
     spine
         An instant, or a frame with ``asset_id`` and ``as_of``; every distinct instant of a frame is
-        one run of the point target. The result has one row per row of the frame, in its order;
+        one run of the point target, unless they lie whole days apart. The result has one row per row of the frame, in its order;
         assets not in service have nulls.
     """
     import pandas as pd
@@ -158,11 +195,14 @@ def build(
     snapshot = source.pin() if isinstance(source, Workspace) else source
     if isinstance(spine, datetime):
         return _frame(build_point(snapshot, spine, groups=groups))
-    instants = _instants(spine)
+    instants = instants_of(spine)
     tables = []
-    for n, as_of in enumerate(instants, 1):
-        say(f"{as_of:%Y-%m-%d %H:%M} ({n} of {len(instants)})")
-        tables.append(_frame(build_point(snapshot, as_of, groups=groups)))
+    if len(instants) > FEW and len({microseconds(i) % DAY for i in instants}) == 1:
+        tables = [_frame(build_grid(snapshot, instants, groups=groups, say=say))]
+        instants = []
+    for n, table in enumerate(_points(snapshot, instants, groups, derived=True) if instants else (), 1):
+        say(f"{instants[n - 1]:%Y-%m-%d %H:%M} ({n} of {len(instants)})")
+        tables.append(_frame(table))
     keys = pd.DataFrame(
         {
             "asset_id": spine["asset_id"].astype(str),
@@ -172,26 +212,13 @@ def build(
     return keys.merge(pd.concat(tables), how="left", on=["asset_id", "as_of"], sort=False)
 
 
-def _instants(spine: pd.DataFrame) -> list[datetime]:
-    import pandas as pd
-
-    missing = [c for c in ("asset_id", "as_of") if c not in spine.columns]
-    if missing or spine.empty:
-        raise DataError(
-            f"no column {missing[0]}" if missing else "no rows", where="spine", expected="rows of asset_id and as_of"
-        )
-    if getattr(spine["as_of"].dtype, "tz", None) is None:
-        raise DataError("as_of carries no zone", where="spine", expected="instants such as 2024-06-30T16:00:00Z")
-    return [i.to_pydatetime() for i in sorted(pd.to_datetime(spine["as_of"], utc=True).unique())]
-
-
 def _frame(table: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
 def _grid_of(shard: Shard, wanted: _Wanted, first: int) -> pa.Table:
-    con, inside = shard.con, shard._inside("asset_id")
+    con, inside = shard.con, shard.inside("asset_id")
     before = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()}
     con.execute(
         f"CREATE TEMP TABLE calendar AS SELECT e, m FROM (SELECT DISTINCT asset_id AS e FROM cohort WHERE {inside}), "
@@ -312,8 +339,7 @@ def _with_queries(shard: Shard, table: pa.Table, wanted: _Wanted) -> pa.Table:
     if not wanted.queries:
         return table
     con.register("built", table)
-    con.execute("ALTER TABLE spine RENAME TO cells")
-    con.execute("CREATE TEMP TABLE spine AS SELECT asset_id, as_of FROM built")
+    con.execute("CREATE OR REPLACE TEMP TABLE spine AS SELECT asset_id, as_of FROM built")
     joins, columns = "", ""
     for group, sql in wanted.queries.items():
         features = _columns(con, group, sql)

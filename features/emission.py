@@ -14,12 +14,14 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from features import point, visible
+from features.derived import centres, kept, several
 from features.grid import Grid
 from features.partials import Need, partials_sql
 from features.point_in_time import (
     Baseline, CountSince, Counts, Entry, Events, Feature, Lattice, Level, Moment, Silence, Since, State, Statistics,
     microseconds,
 )  # fmt: skip
+from features.tables import TABLES
 from features.workspace import Snapshot, ident, quote
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Shard:
     ----------
     span
         First and last entity, in order of their ids; None for all.
+    derived
+        Read day partials that are kept in the workspace, and keep them.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -47,6 +51,7 @@ class Shard:
     lattice: Lattice
     last: int
     span: tuple[str, str] | None = None
+    derived: bool = False
     made: dict[object, str] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
 
@@ -59,39 +64,32 @@ class Shard:
 
     def events(self, spec: Events) -> str:
         """Rows ``e, t, k, u, v`` of an events spec."""
-        return self.table(spec, f"SELECT * FROM ({visible.events(self.snapshot, spec)}) WHERE {self._inside('e')}")
+        return self.table(spec, f"SELECT * FROM ({visible.events(self.snapshot, spec)}) WHERE {self.inside('e')}")
 
     def versions(self, table: str, entity: str, columns: Iterable[str]) -> str:
         """Versions of a table with the columns, instants as microseconds."""
         columns = tuple(sorted({entity, *columns}))
-        sql = f"SELECT * FROM ({visible.versions(self.snapshot, table, columns)}) WHERE {self._inside(ident(entity))}"
+        sql = f"SELECT * FROM ({visible.versions(self.snapshot, table, columns)}) WHERE {self.inside(ident(entity))}"
         return self.table((table, columns), sql)
 
     def partials(self, need: Need) -> str:
-        """The partial table of a need."""
-        facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity)
-        if self.span:
-            facts = f"SELECT * FROM ({facts}) WHERE {self._inside('e')}"
-        return self.table(need, partials_sql(need, self.lattice, facts, self.last, ties=self._ties(need.table)))
+        """The partial table of a need: from the kept day partials, or from the rows."""
+        if self.derived and need.entity == TABLES[need.table].entity:
+            sql = kept(self.con, self.snapshot, need, self.lattice, self.last, self.inside("e"))
+        else:
+            facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity)
+            if self.span:
+                facts = f"SELECT * FROM ({facts}) WHERE {self.inside('e')}"
+            sql = partials_sql(need, self.lattice, facts, self.last, ties=several(self.snapshot, need.table))
+        return self.table((need, self.lattice, self.last), sql)
 
     def need(self, entries: Sequence[Statistics | Baseline | Silence]) -> Need:
         """The need of entries over one table, with centres near the level of each column."""
         bare = Need(entries[0].table, entries[0].entity, tuple(entries))
-        return Need(bare.table, bare.entity, bare.entries, self._centres(bare))
+        return Need(bare.table, bare.entity, bare.entries, centres(self.con, self.snapshot, bare))
 
-    def _centres(self, need: Need) -> tuple[float, ...]:
-        months = self.snapshot.months(need.table)[:1]
-        if not months or not need.columns:
-            return tuple(0.0 for _ in need.columns)
-        facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity, months=months)
-        levels = ", ".join(f"avg({ident(c)}) FILTER (isfinite({ident(c)}))" for c in need.columns)
-        found = self.con.execute(f"SELECT {levels} FROM (SELECT * FROM ({facts}) LIMIT 20000)").fetchone() or ()
-        return tuple(float(f"{level or 0.0:.3g}") for level in found)
-
-    def _ties(self, table: str) -> bool:
-        return sum(source.table == table for source in self.snapshot.workspace.config.sources.values()) > 1
-
-    def _inside(self, entity: str) -> str:
+    def inside(self, entity: str) -> str:
+        """SQL: the entity is one of this shard's."""
         return f"{entity} BETWEEN {quote(self.span[0])} AND {quote(self.span[1])}" if self.span else "true"
 
 
@@ -163,9 +161,7 @@ def emit_grid(shard: Shard, entries: Sequence[Entry], first: int) -> Tables:
     return made
 
 
-def emit_point(
-    shard: Shard, entries: Sequence[Entry], as_of: datetime, partials: Mapping[Need, str] | None = None
-) -> Tables:
+def emit_point(shard: Shard, entries: Sequence[Entry], as_of: datetime) -> Tables:
     """Run the point target; relations with ``e``."""
     families, at, made = Families(tuple(entries)), str(microseconds(as_of)), Tables()
     for stats in families.statistics:
@@ -176,7 +172,7 @@ def emit_point(
             else "SELECT NULL AS e, NULL::BIGINT AS t WHERE false"
             for n, b in enumerate(need.baselines)
         }
-        table = (partials or {}).get(need) or shard.partials(need)
+        table = shard.partials(need)
         made.append((f"({point.statistics_sql(need, shard.lattice, shard.last, table, resets)})", _names(stats)))
     for events, wanted in families.events.items():
         made.append((f"({point.events_sql(wanted, shard.events(events), at)})", _names(wanted)))

@@ -23,7 +23,7 @@ from functools import cached_property
 from features.point_in_time import DAY, Baseline, Lattice, Silence, Statistics, window_name
 from features.workspace import ident
 
-__all__ = ["ADDITIVE", "Need", "Part", "finish", "partials_sql", "part_of"]
+__all__ = ["ADDITIVE", "Need", "Part", "finish", "merge_sql", "part_of", "partials_sql", "stored_keys"]
 
 ADDITIVE = ("n", "s", "q", "m", "mm", "si")
 HOUR = DAY // 24
@@ -147,6 +147,18 @@ def partials_sql(need: Need, lattice: Lattice, facts: str, last: int, *, ties: b
         SELECT e, i, j, count(*) AS n{ROWS}, max(t) AS t{ROWS}{"".join(", " + p for p in parts)}
         FROM ({cells}) WHERE i <= {last} AND j <= {last} AND e IS NOT NULL GROUP BY e, i, j
     """
+
+
+def merge_sql(need: Need, rows: str) -> str:
+    """SQL of one partial table from several, whose cells may overlap."""
+    folds = {"n": "sum({0})", "s": "sum({0})", "q": "sum({0})", "a": "min({0})", "z": "max({0})", "t": "max({0})"}
+    found = [f"sum(n{ROWS}) AS n{ROWS}", f"max(t{ROWS}) AS t{ROWS}"]
+    for number, keys in stored_keys(need).items():
+        for key in sorted(keys):
+            name = f"{key}{number}"
+            found.append(f"{folds[key].format(name) if key in folds else f'arg_max({name}, t{number})'} AS {name}")
+    found += [f"{folds[p.key].format(p.name)} AS {p.name}" for p in need.parts if not p.cells]
+    return f"SELECT e, i, j, {', '.join(found)} FROM ({rows}) GROUP BY e, i, j"
 
 
 def _finite(column: str) -> str:
