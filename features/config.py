@@ -223,7 +223,7 @@ class Config:
             A key is unknown, missing or out of range.
         """
         raw = self.above.get(name, {})
-        known = [f.name for f in fields(cast(Any, kind))]
+        known = [f.name for f in fields(cast("Any", kind))]
         for key in raw:  # a plain dataclass does not forbid what it does not know
             if key not in known:
                 raise ConfigError(f"unknown key '{key}'", where=f"foremend.toml [{name}]", todo=nearest(key, known))

@@ -124,7 +124,9 @@ class Workspace:
             return None
         except (DeltaError, OSError) as error:
             raise Fault(
-                f"cannot be read: {error}", where=str(path), todo="Restore it from a backup, or ingest again"
+                f"cannot be read: {str(error).splitlines()[0]}",
+                where=str(path),
+                todo="Restore it from a backup, or ingest again",
             ) from error
 
     def pin(self, versions: Mapping[str, int] | None = None) -> Snapshot:
