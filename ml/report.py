@@ -7,6 +7,7 @@ Texts come in English and Simplified Chinese. What a code means is worded beside
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -43,14 +44,15 @@ def validation_page(report: Report, language: str = "en") -> str:
         meaning=lambda one: _worded(words, "meaning", one.code, one.meaning),
         advice=lambda one: _worded(words, "advice", one.code, one.advice),
         instead=lambda one: words["fallback"].get(one.fallback, one.instead),
+        said=lambda sentence: _said(words["phrase"], sentence),
     )  # fmt: skip
 
 
 @cache
 def wording(language: str) -> Mapping[str, Any]:
-    """Wording by kind (``text``, ``meaning``, ``advice``, ``fallback``); empty for English, which needs none."""
+    """Wording by kind (``text``, ``meaning``, ``advice``, ``fallback``, ``phrase``); empty for English."""
     if language == "en":
-        return {"text": {}, "meaning": {}, "advice": {}, "fallback": {}}
+        return {"text": {}, "meaning": {}, "advice": {}, "fallback": {}, "phrase": {}}
     return tomllib.loads(resources.files("ml").joinpath(f"templates/{language}.toml").read_text(encoding="utf-8"))
 
 
@@ -61,3 +63,10 @@ def _worded(words: Mapping[str, Any], kind: str, code: str, english: str) -> str
     known = REASONS.get(code)
     own = known is None or getattr(known, kind) != english
     return english if own else str(words[kind].get(code, english))
+
+
+def _said(phrases: Mapping[str, str], sentence: str) -> str:
+    """A sentence with figures in it, by its English pattern."""
+    for english, other in phrases.items():
+        sentence = re.sub(english, other, sentence)
+    return sentence

@@ -29,6 +29,30 @@ def test_every_heading_of_the_template_is_worded_in_chinese():
     assert headings <= set(wording("zh-CN")["text"])
 
 
+SENTENCES = [
+    "228 failures in 717 days on 60 assets", "8 failures in 717 days on 60 assets, < 10",
+    "48 failures in 717 days on 60 assets, < 50 failures", "48 failures in 80 days on 60 assets, < 120 days",
+    "3 of 4 failure modes with 50 failures or more", "2,557 organic tickets in 722 days, < 730 days",
+    "7 organic tickets in 722 days, < 50 tickets", "no organic tickets",
+    "60 of 60 assets, 3% of asset-days, 20,450 days, < 10%", "50 of 110 ids are not in assets",
+    "3 times unchanged for 72 h or longer", "against opened_at", "none in the last 3 days of readings",
+    "half within 2.0 h, 99 % within 30.5 h, the last after 1,200.0 h", "stored as INTEGER, expected VARCHAR",
+    "no assets: connect a source", "no failures: declare [[failures]] in foremend.toml",
+    "no failures: rule version 3 finds none",
+]  # fmt: skip
+KEPT = {"assets", "opened_at", "INTEGER", "VARCHAR", "foremend", "toml", "failures", "ingest", "labels"}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_sentences_with_figures_are_said_in_chinese(sentence):
+    from ml.report import _said
+
+    said = _said(wording("zh-CN")["phrase"], sentence)
+    assert re.search("[一-鿿]", said)
+    assert set(re.findall("[A-Za-z_]{2,}", said)) <= KEPT
+    assert sorted(re.findall(r"\d[\d,.]*", sentence)) == sorted(re.findall(r"\d[\d,.]*", said))
+
+
 def test_an_unknown_language_is_refused():
     from ml.report import validation_page
 
