@@ -1,0 +1,167 @@
+"""``foremend init`` and ``foremend ingest``, as a person meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.cli import run
+
+TOML = """
+[workspace]
+id = "commands"
+[time]
+now = 2024-06-30T16:00:00Z
+[sources.machines]
+table = "assets"
+query = "SELECT * FROM 'machines.csv'"
+[sources.alarms]
+table = "alarms"
+zone = "UTC"
+query = "SELECT * FROM 'alarms.csv'"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "foremend.toml").write_text(TOML)
+    (tmp_path / "machines.csv").write_text("asset_id,region\nA1,east\nA2,west\n")
+    (tmp_path / "alarms.csv").write_text("asset_id,event_time,code\nA1,2024-01-01,E1\n,2024-01-01,E1\n")
+    return tmp_path
+
+
+def test_init_writes_a_workspace_and_says_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(tmp_path / "fleet")]) == 0
+    said = capsys.readouterr().err
+    assert "foremend.toml" in said
+    assert f"foremend -w {tmp_path / 'fleet'} ingest --dry-run" in said
+    assert run(["-w", str(tmp_path / "fleet"), "ingest"]) == 2
+    assert "no source is declared" in capsys.readouterr().err
+
+
+def test_init_never_overwrites(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(folder)]) == 2
+    assert "a workspace already" in capsys.readouterr().err
+    assert (folder / "foremend.toml").read_text() == TOML
+
+
+def test_ingest_prints_what_each_source_brought_and_what_comes_next(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["-w", str(folder), "ingest"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["source", "table", "read", "written", "quarantined", "unchanged", "version", "s"]
+    assert lines[1][:7] == ["machines", "assets", "2", "2", "0", "0", "0"]
+    assert lines[2][:7] == ["alarms", "alarms", "2", "1", "1", "0", "0"]
+    assert "1 rows went to quarantine" in err
+    assert "validate" in err
+    assert run(["-w", str(folder), "ingest"]) == 0
+    assert "Nothing new" in capsys.readouterr().err
+
+
+def test_ingest_gives_json_on_stdout_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(folder), "ingest", "--json", "alarms"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result.pop("seconds") > 0
+    assert result == {
+        "source": "alarms", "table": "alarms", "read": 2, "written": 1, "quarantined": 1, "unchanged": 0, "version": 0,
+    }  # fmt: skip
+
+
+def test_a_dry_run_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(folder), "ingest", "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert "would write" in out
+    assert "Nothing was written" in err
+    assert not (folder / "tables").exists()
+    assert not (folder / "quarantine").exists()
+
+
+def test_a_changed_query_stops_with_exit_2_until_it_is_rebuilt(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["-w", str(folder), "ingest"]) == 0
+    (folder / "foremend.toml").write_text(TOML.replace("SELECT * FROM 'mach", "SELECT asset_id FROM 'mach"))
+    assert run(["-w", str(folder), "ingest"]) == 2
+    assert "another query" in capsys.readouterr().err
+    assert run(["-w", str(folder), "ingest", "--rebuild", "machines"]) == 0
+    assert run(["-w", str(folder), "ingest"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "args", "says"),
+    [
+        (("machines.csv", "${NO_SUCH_VAR}/machines.csv"), [], "NO_SUCH_VAR is not set"),
+        (("machines.csv", "absent.csv"), [], "absent.csv"),
+        (("SELECT * FROM 'm", "SELEKT * FROM 'm"), [], "syntax error"),
+        (("[sources.machines]", "[sorces.machines]"), [], "Did you mean 'sources'"),
+        (("[workspace]", "[workspace]\nformat = 99"), [], "Update foremend"),
+        (("", ""), ["machine"], "Did you mean 'machines'"),
+        (("", ""), ["--rebuild", "machine"], "Did you mean 'machines'"),
+        (("", ""), ["--rebild", "machines"], "--rebuild"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_2(
+    folder: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], args: list[str], says: str
+) -> None:
+    (folder / "foremend.toml").write_text(TOML.replace(*change, 1) if change[0] else TOML)
+    assert run(["-w", str(folder), "ingest", *args]) == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert "Traceback" not in err
+
+
+def test_a_workspace_of_the_command_line_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(tmp_path / "nowhere"), "ingest"]) == 2
+    assert "foremend init" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB, mounted for the test."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+BIG = "SELECT 'A' || (i % 9) AS asset_id, TIMESTAMP '2024-01-01' + to_seconds(i) AS event_time, md5(i::VARCHAR) AS code"
+
+
+@pytest.fixture
+def loaded(small_disk: Path) -> Path:
+    """A workspace with 100 committed alarms on a disk of 3 MB."""
+    connect(small_disk, 100)
+    assert run(["-w", str(small_disk), "ingest"]) == 0
+    return small_disk
+
+
+def connect(folder: Path, rows: int) -> None:
+    toml = '[workspace]\nid = "small"\n[sources.s]\ntable = "alarms"\nzone = "UTC"\n'
+    (folder / "foremend.toml").write_text(f'{toml}query = "{BIG} FROM range({rows}) t(i)"\n')
+
+
+def test_a_full_disk_is_said_so_at_whatever_step_and_leaves_what_was_committed(
+    loaded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from features.workspace import Workspace
+
+    codes = []
+    for rows in (5_000, 9_000, 12_000, 15_000, 18_000, 400_000):
+        connect(loaded, rows)
+        codes.append(run(["-w", str(loaded), "ingest", "--rebuild", "s"]))
+        err = capsys.readouterr().err
+        assert ("The disk is full" in err) == (codes[-1] == 1), err
+        count = Workspace.open(loaded).pin().connect().execute("SELECT count(*) FROM alarms").fetchall()
+        assert count[0][0] in ({rows} if codes[-1] == 0 else {100, *(5_000, 9_000, 12_000, 15_000, 18_000)})
+    assert set(codes) == {0, 1}
