@@ -108,7 +108,7 @@ class ClassReadiness:
         Days that hold the bulk of the whole fleet's failures, and of its tickets: a class without any
         was watched too, and a few stragglers months apart are no history.
     asset_days_read
-        Share of the class's asset-days (first to last reading of the fleet) with a reading.
+        Share of the class's asset-days in service (first to last reading of the fleet) with a reading.
     """
 
     asset_class: str
@@ -134,12 +134,17 @@ def _bulk(events: str) -> str:
 
 _CLASSES = """
     CREATE OR REPLACE TEMP TABLE asset_classes AS
-    SELECT asset_id, coalesce(nullif(trim(asset_class), ''), nullif(trim(asset_model), ''), 'all') AS asset_class
+    SELECT asset_id, installed_at, retired_at,
+        coalesce(nullif(trim(asset_class), ''), nullif(trim(asset_model), ''), 'all') AS asset_class
     FROM assets
 """
 
 _FACTS = f"""
-    WITH fleet AS (SELECT 1 + (epoch(max(last_at)) - epoch(min(first_at))) // 86400 AS days FROM reading_days),
+    WITH fleet AS (SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM reading_days),
+    served AS (
+        SELECT asset_id, greatest(0, 1 + (epoch(least(retired_at, last_at)) - epoch(greatest(installed_at, first_at)))
+            // 86400) AS days
+        FROM asset_classes CROSS JOIN fleet),
     demand AS (
         SELECT asset_id, count(*) AS tickets FROM tickets WHERE coalesce(origin, 'organic') = 'organic' GROUP BY 1),
     broken AS (SELECT asset_id, count(*) AS failures FROM failures GROUP BY 1),
@@ -150,8 +155,8 @@ _FACTS = f"""
         any_value(failing.days) AS failure_days, any_value(asking.days) AS ticket_days,
         count(r.asset_id) AS assets_read,
         coalesce(epoch(max(r.last_at)) - epoch(min(r.first_at)), 0) / 86400 AS reading_days,
-        least(1.0, coalesce(sum(r.days) / (count(*) * any_value(fleet.days)), 0)) AS asset_days_read
-    FROM asset_classes CROSS JOIN fleet CROSS JOIN failing CROSS JOIN asking
+        least(1.0, coalesce(sum(r.days) / nullif(sum(served.days), 0), 0)) AS asset_days_read
+    FROM asset_classes CROSS JOIN failing CROSS JOIN asking JOIN served USING (asset_id)
     LEFT JOIN broken USING (asset_id) LEFT JOIN demand AS d USING (asset_id)
     LEFT JOIN reading_days AS r USING (asset_id)
     GROUP BY GROUPING SETS ((asset_class), ()) HAVING grouping(asset_class) = 0 OR count(DISTINCT asset_class) > 1

@@ -319,6 +319,13 @@ def test_readings_cover_a_class_by_asset_days(committed):
     assert verdicts(report, "M")["readings"] == ("thin", "part_covered")
 
 
+def test_days_out_of_service_need_no_readings(committed):
+    assets = [ASSETS[0], {**ASSETS[1], "installed_at": day(10), "retired_at": day(20)}]
+    rows = [reading("A1", 24 * n, n % 9) for n in range(40)] + [reading("A2", 24 * n, n % 9) for n in range(10, 20)]
+    one = validate(committed(TOML, assets=assets, services=[service(1)], readings=rows).pin()).readiness[0]
+    assert one.asset_days_read == pytest.approx(50 / 51)
+
+
 def test_the_report_is_plain_json(committed):
     report = validate(committed(TOML, assets=ASSETS, services=[service(1)]).pin())
     data = json.loads(json.dumps(as_data(report)))
