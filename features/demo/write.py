@@ -33,7 +33,7 @@ RENAMES = {
     "alarms": {"asset_id": "machine_no", "event_time": "ts", "code": "alarm_code"},
 }
 """Names in the files, where the company's differ from ours; the queries of ``foremend.toml`` translate them back."""
-GROUP_ROWS = 60_000
+GROUP_ROWS = 5_000
 """Rows gathered before a row group is written."""
 BLOCKS_PER_FILE = 10
 
