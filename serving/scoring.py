@@ -47,6 +47,8 @@ class Scored:
         How many were scored.
     decisions
         How many of them were proposed, and how many passed over for which reason.
+    best_value
+        The highest value of a visit that any free asset offered; None where none was free.
     repeated
         The run had been committed before: nothing was written.
     """
@@ -54,7 +56,19 @@ class Scored:
     run: ScoringRun
     assets: int
     decisions: Mapping[str, int]
+    best_value: float | None = None
     repeated: bool = False
+
+    @property
+    def pays_from(self) -> float | None:
+        """From which cost of a failure on the best visit would pay; None where none was free.
+
+        A visit's value is F·x − V, with x the failures that it is expected to prevent.
+        """
+        if self.best_value is None or self.best_value + self.run.policy.visit_cost <= 0:
+            return None
+        prevented = (self.best_value + self.run.policy.visit_cost) / self.run.policy.failure_cost
+        return self.run.policy.visit_cost / prevented
 
     @property
     def proposed(self) -> int:
@@ -81,7 +95,6 @@ def score(
         There is no champion, or it was made for other features.
     """
     from features.assets import build_point, feature_set
-
     from features.freshness import freshness
     from ml.risk import RiskModel
 
@@ -141,7 +154,12 @@ def settle(engine: Engine, run: ScoringRun, answered: pd.DataFrame, workspace_id
         save_proposals(connection, run, workspace_id, scored[scored["decision"] == PROPOSED].sort_values("rank"))
         decisions = {str(name): int(count) for name, count in scored["decision"].value_counts().items()}
         note(connection, at, "score", "run.scored", run.run_id, decisions=decisions)
-    return Scored(run, len(scored), decisions)
+    return Scored(run, len(scored), decisions, _best(scored, held))
+
+
+def _best(scored: pd.DataFrame, held: Mapping[str, str]) -> float | None:
+    free = scored.loc[~scored["asset_id"].isin(list(held)), "value"]
+    return float(free.max()) if len(free) else None
 
 
 def _past(workspace: Workspace, cutoff: datetime) -> datetime:
@@ -166,11 +184,16 @@ def _first_two(horizons: tuple[float, ...]) -> tuple[float, float]:
 
 
 def _reasons(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> dict[str, list[dict[str, Any]]]:
-    """Asset → its reasons, the strongest first, each with the meaning and unit of its feature."""
+    """Asset → its reasons, the strongest first, each with the meaning and unit of its feature.
+
+    A feature that moves nothing is no reason.
+    """
     known = {feature.name: {"meaning": feature.meaning, "unit": feature.unit} for feature in meanings.features}
     said: dict[str, list[dict[str, Any]]] = {}
     told = model.explain(features, top=REASONS)[["asset_id", "feature", "value", "contribution"]]
     for asset, name, value, contribution in told.itertuples(index=False, name=None):
+        if not contribution:
+            continue
         plain = value.item() if hasattr(value, "item") else value
         reason = {"feature": name, "value": plain, "contribution": float(contribution)}
         said.setdefault(str(asset), []).append(reason | known.get(name, {"meaning": "", "unit": ""}))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from serving.words import Language
 
 REASONS_SHOWN = 2
-"""Reasons of a proposal on a terminal; all of them are in the JSON."""
+"""Reasons of a proposal on a terminal, of those that raise its risk; all are in the JSON."""
 
 
 @click.group()
@@ -30,7 +30,7 @@ def train() -> None:
     \b
     foremend train risk            failure risk over the horizons of [risk]
     foremend train risk --json     the same report as data
-    """
+    """  # noqa: D301
 
 
 @train.command()
@@ -50,7 +50,7 @@ def risk(workspace: Path, as_json: bool, promote: bool, mlflow_uri: str) -> None
     The past is cut in three: training, a later slice for calibration, and a last window that is
     looked at once. The age-only baseline is fitted and printed beside. Settings: [risk] in
     foremend.toml.
-    """
+    """  # noqa: D301
     from features.workspace import Workspace
     from ml.train import train_risk
 
@@ -196,6 +196,11 @@ def _print_run(scored: Scored) -> None:
     meanings = {PROPOSED: f"worth a visit: saving {_costs(run.policy)}", **WHY_NOT}
     rows = [(f"{scored.decisions.get(name, 0):,}", name, meaning) for name, meaning in meanings.items()]
     console.table(("assets", "decision", "meaning"), [row for row in rows if row[0] != "0"])
+    if not scored.proposed and scored.decisions.get("no_saving") and scored.pays_from is not None:
+        console.say(
+            f"No visit pays at a failure's cost of {run.policy.failure_cost:g}; the best one would from "
+            f"{scored.pays_from:.3g} on. Say your costs in foremend.toml: [policy] failure_cost and visit_cost."
+        )
 
 
 def _costs(policy: PolicyConfig) -> str:
@@ -212,7 +217,8 @@ def _print_proposals(proposals: Sequence[Mapping[str, Any]], language: Language)
     rows = []
     for row in proposals:
         chances = {chance["horizon_days"]: f"{chance['probability']:.0%}" for chance in row["probabilities"]}
-        told = "; ".join(reason_in_words(reason, language) for reason in row["reasons"][:REASONS_SHOWN])
+        raising = [reason for reason in row["reasons"] if reason["contribution"] > 0]
+        told = "; ".join(reason_in_words(reason, language) for reason in raising[:REASONS_SHOWN])
         rows.append(
             [f"{row['as_of']:%Y-%m-%d}", row["asset_id"], row["region"], row["failure_mode"],
              *(chances.get(days, "") for days in horizons), f"{row['value']:,.2f}", row["state"], told]
