@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -125,6 +126,38 @@ def test_the_csv_opens_in_excel_and_runs_nothing(naive: Path, tmp_path: Path) ->
     assert "'=north" in cells
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
     assert {"华东", "华东/fault"} <= cells
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ["Ticket volume", "tickets are expected", "By region and type"]),
+        ("zh-CN", ["工单量预测", "预计有", "按区域与类型"]),
+    ],
+)
+def test_the_page_has_a_sentence_a_picture_and_a_table_and_needs_nothing_else(
+    naive: Path, tmp_path: Path, language: str, words: list[str]
+) -> None:
+    file = tmp_path / "volumes.html"
+    assert run(["-w", str(naive), "forecast", "--html", str(file), "--language", language]) == 0
+    page = file.read_text(encoding="utf-8")
+    assert f'lang="{language}"' in page
+    assert all(word in page for word in [*words, "华东", "=north"])
+    assert page.count("<svg") == 1
+    assert page.count("<path") > 4
+    assert not re.search(r'(src|href)="|<script|@import|url\(', page)
+    outside = set(re.findall(r"https?://[^\s\"'<]+", page))
+    assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_names_of_a_company_are_text_on_the_page_and_never_code(tmp_path: Path) -> None:
+    root = make(tmp_path / "w", ("<script>alert(1)</script>",), more="models = ['seasonal_naive']")
+    file = tmp_path / "page.html"
+    assert run(["-w", str(root), "ingest"]) == 0
+    assert run(["-w", str(root), "forecast", "--html", str(file)]) == 0
+    page = file.read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
 
 
 def test_an_earlier_as_of_sees_only_what_was_known(naive: Path, capsys: pytest.CaptureFixture[str]) -> None:
