@@ -93,7 +93,7 @@ def long_rules(channels: Mapping[str, Channel]) -> tuple[RowRule, ...]:
     for name, channel in channels.items():
         if channel.range is not None:
             low, high = channel.range
-            where = f"channel = {quote(name)} AND value NOT BETWEEN {low!r} AND {high!r}"
+            where = f"channel = {quote(name)} AND isfinite(value) AND value NOT BETWEEN {low!r} AND {high!r}"
             rules.append(RowRule("out_of_range", where, "value", ("value",), "", "", "value"))
     return tuple(rules)
 
@@ -104,9 +104,9 @@ def canonical_sql(load: Load, casts: Sequence[Cast], rules: Iterable[RowRule]) -
     Returns
     -------
     str
-        A key that could not be read is called ``bad_type``, not ``missing_key`` as well.
         SQL for: every cast's column, ``_changed`` (see :func:`_changed`), ``_refused`` and ``_spoilt``
-        (reason codes, or null), ``_row`` (JSON where either is not null).
+        (reason codes, or null), ``_row`` (JSON where either is not null). A key that could not be read is called
+        ``bad_type``, and not ``missing_key`` as well.
     """
     rules = [rule for rule in rules if set(rule.columns) <= {c.name for c in casts}]
     spoilt = [rule for rule in rules if rule.cost == "value"]

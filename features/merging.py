@@ -156,8 +156,8 @@ def judge_versions(snapshot: Snapshot, batch: Batch) -> str:
         f"FROM met), judged AS (SELECT *, {_version_verdict()} AS _verdict FROM told), counted AS ("
         f"SELECT *, row_number() OVER (PARTITION BY {keys}, _verdict ORDER BY known_at) AS _step FROM judged) "
         f"SELECT * EXCLUDE (_hash, _twin, _moment, _last, _last_hash, _gone, _hashes, _later, _newest, _before, _step) "
-        f"REPLACE (CASE WHEN _verdict = 'new' THEN greatest(known_at, _last + to_microseconds(_step)) ELSE known_at END "
-        f"AS known_at) FROM counted"
+        f"REPLACE (CASE WHEN _verdict <> 'new' THEN known_at "
+        f"ELSE greatest(known_at, _last + to_microseconds(_step)) END AS known_at) FROM counted"
     )
 
 

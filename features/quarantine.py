@@ -51,7 +51,8 @@ def set_aside(
     con.execute(f"CREATE TEMP TABLE aside AS SELECT * FROM bad ANTI JOIN ({_known(workspace, batch)}) USING (row_hash)")
     new = whole(con, "SELECT count(*) FROM aside") or 0
     known = whole(con, "SELECT count(*) FROM bad WHERE refused AND row_hash NOT IN (SELECT row_hash FROM aside)") or 0
-    if not dry_run and (new or batch.replaces):
+    stale = batch.replaces and whole(con, f"SELECT count(*) FROM ({_stored(workspace, batch)})")
+    if not dry_run and (new or stale):
         _write(con, workspace, batch, committed)
     return Aside(new, known)
 
@@ -71,7 +72,12 @@ def _bad(batch: Batch) -> str:
 
 
 def _known(workspace: Workspace, batch: Batch) -> str:
-    delta = None if batch.replaces else workspace.delta("quarantine")
+    """Hashes of the rows that lie in quarantine and stay there."""
+    return f"SELECT row_hash FROM ({_stored(workspace, batch)}) WHERE {'false' if batch.replaces else 'true'}"
+
+
+def _stored(workspace: Workspace, batch: Batch) -> str:
+    delta = workspace.delta("quarantine")
     paths = ", ".join(quote(path.removeprefix("file://")) for path in (delta.file_uris() if delta else []))
     if not paths:
         return "SELECT CAST(NULL AS VARCHAR) AS row_hash WHERE false"

@@ -80,7 +80,7 @@ def company(tmp_path: Path) -> Callable[..., Workspace]:
         head = f'[workspace]\nid = "company"\n[time]\nnow = {now}\n'
         (root / "foremend.toml").write_text(head + toml, encoding="utf-8")
         for name, text in files.items():
-            lines = (line.strip() for line in text.strip().splitlines())
+            lines = (line.strip() for line in text.splitlines() if line.strip())
             (root / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return Workspace.open(root)
 

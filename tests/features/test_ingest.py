@@ -132,7 +132,7 @@ def test_strings_nan_and_values_out_of_range_are_emptied_and_kept_in_quarantine(
         (20.5, 1.0), (None, 1.1), (21.0, None), (None, 1.3), (None, 1.4), (None, 1.5),
     ]  # fmt: skip
     assert [reason for reason, _ in quarantined(workspace)] == [
-        "bad_type", "not_finite", "not_finite,out_of_range", "out_of_range",
+        "bad_type", "not_finite", "not_finite", "out_of_range",
     ]  # fmt: skip
     assert counts(ingest(workspace)) == (6, 0, 0, 6)
     assert len(quarantined(workspace)) == 4
@@ -143,7 +143,7 @@ def test_an_infinite_number_from_parquet_is_kept_as_readable_json(company: Compa
     workspace = company(CHANNELS + source("readings", query))
     ingest(workspace)
     ((reason, row),) = quarantined(workspace)
-    assert (reason, row["temperature"]) == ("not_finite,out_of_range", "nan")
+    assert (reason, row["temperature"]) == ("not_finite", "nan")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_fact_with_other_values_is_a_conflict_unless_the_source_may_correct_it
 ) -> None:
     before = "asset_id,event_time,temperature,pressure\nA1,2024-01-01,20,1\nA2,2024-01-01,20,1\nA1,2024-02-01,20,1"
     after = before.replace("A1,2024-01-01,20,1", "A1,2024-01-01,25,1")
-    stored = "SELECT asset_id, event_time[:10], temperature FROM (SELECT *REPLACE(event_time::VARCHAR AS event_time) FROM readings) ORDER BY ALL"
+    stored = "SELECT asset_id, strftime(event_time, '%Y-%m-%d'), temperature FROM readings ORDER BY ALL"
 
     ingest(company(READINGS, s=before))
     workspace = company(READINGS, s=after)
@@ -362,7 +362,11 @@ def test_a_source_with_its_own_clock_tells_a_history(company: Company, ask: Ask)
     assert counts(ingest(workspace)) == (4, 0, 0, 4)
     late = (
         text
-        + "        T1,2024-06-01,mid,2024-06-01 12:00:00\n        T1,2024-06-01,high,2024-06-04\n        T1,2024-06-01,low,2024-06-05\n"
+        + """
+        T1,2024-06-01,mid,2024-06-01 12:00:00
+        T1,2024-06-01,high,2024-06-04
+        T1,2024-06-01,low,2024-06-05
+    """
     )
     workspace = company(HISTORY, s=late)
     assert counts(ingest(workspace)) == (7, 2, 1, 4)
@@ -444,7 +448,8 @@ def test_a_change_column_reads_only_what_changed_and_says_when_it_was_known(comp
         CHANGING, s=changed + "N1,2024-06-10,low,2024-06-10 08:00:00\nN2,2024-06-20,low,2024-06-20 10:00:00"
     )
     assert counts(ingest(workspace)) == (3, 2, 0, 1)
-    assert ask(workspace, "SELECT ticket_id, priority, known_at FROM tickets WHERE known_at > '2024-06-11' ORDER BY 1") == [
+    later = "SELECT ticket_id, priority, known_at FROM tickets WHERE known_at > '2024-06-11' ORDER BY 1"
+    assert ask(workspace, later) == [
         ("N2", "low", "2024-06-20T10:00:00+00:00"), ("T7", "high", "2024-06-20T09:00:00+00:00"),
     ]  # fmt: skip
     assert "changed_at" not in workspace.pin().columns("tickets")
@@ -569,7 +574,7 @@ def test_a_mapping_that_cannot_be_meant_is_named(company: Company, toml: str, sa
 
 
 def test_an_unknown_source_is_named_beside_the_nearest(company: Company) -> None:
-    with pytest.raises(ConfigError, match="Did you mean 's'|Known: s"):
+    with pytest.raises(ConfigError, match=r"Known: s"):
         ingest(company(ALARMS, s="a\n1"), ["z"])
 
 
@@ -588,7 +593,12 @@ def test_a_misspelt_column_becomes_an_attribute_and_is_pointed_at(company: Compa
 
 
 def test_the_companys_own_rules_set_rows_aside(company: Company, ask: Ask) -> None:
-    rules = '[[rules]]\ntable = "alarms"\ncode = "test_bench"\nwhere = "code LIKE \'TEST%\'"\nadvice = "Leave test benches out"\n'
+    rules = """[[rules]]
+        table = "alarms"
+        code = "test_bench"
+        where = "code LIKE 'TEST%'"
+        advice = "Leave test benches out"
+    """
     workspace = company(rules + ALARMS, s="asset_id,event_time,code\nA1,2024-01-01,E1\nA1,2024-01-01,TEST1")
     assert counts(ingest(workspace)) == (2, 1, 1, 0)
     assert [reason for reason, _ in quarantined(workspace)] == ["test_bench"]
@@ -619,10 +629,10 @@ def test_a_column_that_is_always_empty_is_read_as_empty(company: Company, ask: A
 def test_facts_lie_ordered_by_asset_and_time_in_one_file_per_month(company: Company) -> None:
     import pyarrow.parquet as pq
 
-    query = "SELECT 'A' || (i % 7) AS asset_id, TIMESTAMP '2024-01-01' + to_hours(hash(i)::HUGEINT % 1400) AS event_time, i AS code FROM range(5000) t(i)"
-    workspace = company(
-        source("alarms", query.replace("to_hours(", "to_hours((").replace("% 1400)", "% 1400)::INTEGER)"))
-    )
+    query = """
+        SELECT 'A' || (i % 7) AS asset_id, i AS code,
+               TIMESTAMP '2024-01-01' + to_hours(CAST(i * 7919 % 1400 AS INTEGER)) AS event_time FROM range(5000) t(i)"""
+    workspace = company(source("alarms", query.replace("\n", " ")))
     ingest(workspace)
     delta = workspace.delta("alarms")
     assert delta is not None
@@ -638,6 +648,6 @@ def test_two_commands_at_once_are_refused(company: Company) -> None:
     workspace = company(ALARMS, s="asset_id,event_time,code\nA1,2024-01-01,E1")
     with (
         workspace.writing("foremend ingest"),
-        pytest.raises(WorkspaceError, match="another command is writing.*foremend ingest"),
+        pytest.raises(WorkspaceError, match=r"another command is writing.*foremend ingest"),
     ):
         ingest(workspace)
