@@ -1,0 +1,159 @@
+"""``foremend score`` and ``foremend tickets``, on a small made-up fleet: the whole road once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from features.assets import build_point
+from features.workspace import Workspace
+from ml.registry import Registry
+from ml.risk import RiskModel
+from serving.app import create_app
+from serving.auth import create_key
+from serving.cli import run
+from serving.settings import Settings
+
+SETTINGS = """
+[risk]
+max_rows = 1000
+min_failures = 1
+
+[policy]
+failure_cost = 200
+capacity_per_run = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fleet of 40 machines over 200 days, ingested and trained on, by the commands of a user."""
+    folder = tmp_path_factory.mktemp("road") / "fleet"
+    size = ["--assets", "40", "--days", "200", "--readings-per-day", "1", "--seed", "3"]
+    assert run(["fleet", str(folder), *size, "--language", "en"]) == 0
+    with (folder / "foremend.toml").open("a", encoding="utf-8") as toml:
+        toml.write(SETTINGS)
+    for words in (["ingest"], ["train", "risk"]):
+        assert run(["-w", str(folder), *words]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> dict[str, Any]:
+    """What the first night said."""
+    import contextlib
+    import io
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert run(["-w", str(folder), "score", "--json"]) == 0
+    answer: dict[str, Any] = json.loads(said.getvalue())
+    return answer
+
+
+def test_a_night_scores_every_asset_in_service_and_names_what_made_it(folder: Path, first: dict[str, Any]) -> None:
+    workspace = Workspace.open(folder)
+    snapshot = workspace.pin()
+    assert first["assets"] == build_point(snapshot, workspace.last_cutoff()).num_rows > 30
+    assert first["data_versions"] == snapshot.versions
+    assert first["model_version"] == "risk/1"
+    assert first["as_of"] == workspace.last_cutoff().isoformat()
+    assert first["data_as_of"] < first["as_of"]
+    assert sum(first["decisions"].values()) == first["assets"]
+
+
+def test_the_crews_are_filled_with_the_most_valuable_assets(first: dict[str, Any]) -> None:
+    assert first["decisions"]["proposed"] == len(first["proposals"]) == 3
+    values = [proposal["value"] for proposal in first["proposals"]]
+    assert values == sorted(values, reverse=True)
+    for proposal in first["proposals"]:
+        short, later = (chance["probability"] for chance in proposal["probabilities"][:2])
+        assert proposal["value"] == pytest.approx(200 * (short + 0.25 * (later - short)) - 1)
+        assert proposal["state"] == "proposed"
+        assert all(reason["meaning"] for reason in proposal["reasons"])
+
+
+def test_what_is_stored_is_what_the_champion_says_of_the_point_features(folder: Path, first: dict[str, Any]) -> None:
+    """By another way: the model asked directly."""
+    workspace = Workspace.open(folder)
+    model = RiskModel.from_files(Registry(workspace.mlflow).load("risk").files)
+    asked = model.probabilities(build_point(workspace.pin(), workspace.last_cutoff()).to_pandas()).set_index("asset_id")
+    for proposal in first["proposals"]:
+        for chance in proposal["probabilities"]:
+            expected = asked.loc[proposal["asset_id"], f"p_{chance['horizon_days']:g}d"]
+            assert chance["probability"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_scoring_again_proposes_nothing_and_lists_the_same_tickets(
+    folder: Path, first: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run(["-w", str(folder), "score"]) == 0
+    assert "nothing was written" in capsys.readouterr().err
+    assert run(["-w", str(folder), "tickets", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [row["external_key"] for row in listed] == [row["external_key"] for row in first["proposals"]]
+
+
+def test_the_list_is_readable(folder: Path, first: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run(["-w", str(folder), "tickets"]) == 0
+    said = capsys.readouterr()
+    head, *rows = said.out.splitlines()
+    assert head.split("  ")[0] == "as of"
+    assert all(
+        column in head for column in ("asset", "region", "mode", "P(1d)", "P(7d)", "P(14d)", "P(30d)", "saving", "why")
+    )
+    assert len(rows) == 3
+    assert all(proposal["asset_id"] in row for proposal, row in zip(first["proposals"], rows, strict=True))
+    assert run(["-w", str(folder), "tickets", "--state", "expired"]) == 0
+    assert "None is expired." in capsys.readouterr().err
+
+
+def test_the_next_morning_leaves_them_alone_and_an_earlier_day_too(
+    folder: Path, first: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run(["-w", str(folder), "score", "--as-of", "2025-12-30", "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert other["as_of"] == "2025-12-30T16:00:00+00:00"
+    assert other["decisions"]["open_episode"] == 3
+    assert not {p["asset_id"] for p in other["proposals"]} & {p["asset_id"] for p in first["proposals"]}
+
+
+def test_the_service_serves_what_the_night_stored(folder: Path, first: dict[str, Any]) -> None:
+    app = create_app(Workspace.open(folder), Settings(database_url=None))
+    _, token = create_key(app.state.engine, "reader", ["read"])
+    client = TestClient(app, headers={"Authorization": f"Bearer {token}"})
+    scores = client.get("/v1/risk-scores", params={"limit": 500}).json()["data"]
+    proposed = {row["asset_id"] for row in scores if row["decision"] == "proposed"}
+    assert len(scores) == first["assets"]
+    assert proposed == {proposal["asset_id"] for proposal in first["proposals"]}
+    assert {row["model_version"] for row in scores} == {"risk/1"}
+    app.state.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("as_of", "sentence"),
+    [
+        ("yesterday", "is no instant such as"), ("2025-12-20T10:00", "has no zone"), ("2099-01-01", "has not come yet"),
+        ("1999-01-01", "no row was known before 1999-01-01"),
+    ],
+)  # fmt: skip
+def test_a_cutoff_that_cannot_be_meant_is_told_with_exit_2(
+    folder: Path, as_of: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["-w", str(folder), "score", "--as-of", as_of]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_workspace_without_a_model_is_told_to_train_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "foremend.toml").write_text('[workspace]\nid = "w"\n')
+    assert run(["-w", str(tmp_path), "score"]) == 2
+    assert "foremend train risk" in capsys.readouterr().err
+    assert run(["-w", str(tmp_path), "tickets"]) == 0
+    assert "None is proposed." in capsys.readouterr().err
