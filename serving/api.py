@@ -102,7 +102,11 @@ def list_forecasts(query: Annotated[ForecastQuery, Query()], engine: Store, _: R
         if run is None:
             return ForecastPage(data=[], has_more=False, next_cursor=None)
         chosen = _only(
-            select_forecasts(run["run_id"], query.model or run["champion"]),
+            select_forecasts(
+                run["run_id"],
+                query.model or run["champion"],
+                instead="" if query.model else run["settings"].get("baseline", ""),
+            ),
             {forecasts.c.region: query.region, forecasts.c.ticket_type: query.ticket_type},
         )
         order = [Order(forecasts.c.unique_id), Order(forecasts.c.ds)]

@@ -193,6 +193,7 @@ def _store(snapshot: Snapshot, settings: VolumeSettings, result: VolumeForecast)
     """Write the forecast in one transaction; return the run's id."""
     described: dict[str, Any] = {
         "forecast": asdict(settings),
+        "baseline": BASELINE,  # its rows stand for the series that the champion did not forecast
         "calendar": calendar_version(),
         "held_out_days": result.held_out_days,
         "accuracy": [_rounded(row) for row in result.compared.to_dict("records")],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, and_, insert, or_, select
 
 from serving.store.digests import digest
 from serving.store.engine import writing
@@ -102,9 +102,20 @@ def forecast_run(connection: Connection, run_id: str) -> RowMapping | None:
     return connection.execute(select(forecast_runs).where(forecast_runs.c.run_id == run_id)).mappings().first()
 
 
-def select_forecasts(run_id: str, model: str) -> Select[Any]:
-    """One model's forecast of a run: one row per series × period."""
-    return select(forecasts).where(forecasts.c.run_id == run_id, forecasts.c.model == model)
+def select_forecasts(run_id: str, model: str, *, instead: str = "") -> Select[Any]:
+    """One model's forecast of a run: one row per series × period.
+
+    Parameters
+    ----------
+    instead
+        The model whose rows stand for the series that `model` did not forecast; none where empty.
+    """
+    of_run = select(forecasts).where(forecasts.c.run_id == run_id)
+    own = forecasts.c.model == model
+    if not instead:
+        return of_run.where(own)
+    done = select(forecasts.c.unique_id).where(forecasts.c.run_id == run_id, own)
+    return of_run.where(or_(own, and_(forecasts.c.model == instead, forecasts.c.unique_id.not_in(done))))
 
 
 def _rows(run_id: str, frame: pd.DataFrame) -> list[dict[str, Any]]:

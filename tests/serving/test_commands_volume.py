@@ -93,6 +93,26 @@ def test_a_forecast_is_printed_compared_and_stored(workspace: Path, capsys: pyte
     assert {row["model"] for row in json.loads(str(settings))["accuracy"]} == {"prophet", "seasonal_naive"}
 
 
+def test_series_that_the_champion_did_not_forecast_are_served_with_the_baseline(tmp_path: Path) -> None:
+    from features.workspace import Workspace
+    from serving.settings import load_settings
+    from serving.store import newest_forecast_run, open_store
+    from serving.store.forecasts import select_forecasts
+
+    root = make(tmp_path / "w", more="prophet_nodes = 1")
+    assert run(["-w", str(root), "ingest"]) == 0
+    assert run(["-w", str(root), "forecast", "--model", "prophet"]) == 0
+    engine = open_store(Workspace.open(root), load_settings())
+    with engine.connect() as connection:
+        stored_run = newest_forecast_run(connection)
+        assert stored_run is not None
+        query = select_forecasts(stored_run["run_id"], "prophet", instead=stored_run["settings"]["baseline"])
+        rows = connection.execute(query).mappings().all()
+    engine.dispose()
+    assert len(rows) == 9 * 14
+    assert {row["unique_id"] for row in rows if row["model"] == "prophet"} == {"total"}
+
+
 def test_a_second_run_stores_nothing_twice(workspace: Path) -> None:
     assert run(["-w", str(workspace), "forecast"]) == 0
     before = stored(workspace, "SELECT count(*) FROM forecasts") + stored(workspace, "SELECT * FROM forecast_runs")
