@@ -10,7 +10,7 @@ import pytest
 
 from features.config import parse
 from features.errors import ConfigError
-from ml.policy import PROPOSED, WHY_NOT, PolicyConfig, propose
+from ml.policy import PROPOSED, WHY_NOT, PolicyConfig, propose, replay
 
 
 def frame(*rows: tuple[str, float, float]) -> pd.DataFrame:
@@ -120,3 +120,60 @@ def test_the_policy_section_is_read_and_a_misspelt_key_is_named() -> None:
         parse(head + "capacity_per_rum = 2").section("policy", PolicyConfig)
     with pytest.raises(ConfigError, match="failure_cost"):
         parse(head + "failure_cost = 0").section("policy", PolicyConfig)
+
+
+Rows = list[tuple[str, float, float]]
+
+
+def walked_by_hand(
+    nights: dict[int, Rows], failures: list[tuple[str, float]], policy: PolicyConfig
+) -> tuple[int, int, int, float]:
+    """The count of `risk.md`, one night and one failure at a time."""
+    visits: list[tuple[str, float]] = []
+    for day in sorted(nights):
+        busy = {asset for asset, at in visits if day < at + policy.protects_days}
+        rows = [row for row in nights[day] if row[0] not in busy]
+        answer = by_hand(rows, policy, {}, policy.capacity_per_run)
+        visits += [(asset, day) for asset, decision in answer.items() if decision == PROPOSED]
+    spared = {
+        (asset, day) for asset, day in failures
+        if any(asset == a and at < day <= at + policy.protects_days for a, at in visits)
+    }  # fmt: skip
+    left = set(failures) - spared
+    return len(visits), len(spared), len(left), policy.visit_cost * len(visits) + policy.failure_cost * len(left)
+
+
+def test_a_replay_equals_the_walk_by_hand_on_random_pasts() -> None:
+    dice, start = random.Random(11), pd.Timestamp("2024-06-01T16:00Z")
+    prevented = 0
+    for _ in range(40):
+        nights = {
+            day: [(f"A{n}", dice.random() * 0.3, 0.3 + dice.random() * 0.3) for n in range(6)] for day in range(12)
+        }
+        # Twice at one instant is one failure.
+        failures = [(f"A{dice.randrange(6)}", dice.randrange(48) / 4 + 0.25) for _ in range(10)] * 2
+        policy = PolicyConfig(capacity_per_run=dice.randint(0, 2), protects_days=dice.randint(1, 5), later_weight=0.3)
+        scored = pd.concat([frame(*rows).assign(as_of=start + pd.Timedelta(days=day)) for day, rows in nights.items()])
+        happened = pd.DataFrame(
+            {
+                "asset_id": [a for a, _ in failures],
+                "event_time": [start + pd.Timedelta(days=day) for _, day in failures],
+            }
+        )
+        found = replay(scored.sample(frac=1, random_state=1), happened, policy)
+        expected = walked_by_hand(nights, failures, policy)
+        assert (found.visits, found.prevented, found.failures) == expected[:3]
+        assert found.cost == pytest.approx(expected[3])
+        assert found.run_to_failure == policy.failure_cost * len(set(failures))
+        prevented += found.prevented
+    assert prevented > 50
+
+
+def test_doing_nothing_costs_what_run_to_failure_costs() -> None:
+    night = frame(("a", 0.9, 0.9)).assign(as_of=pd.Timestamp("2024-06-01T16:00Z"))
+    failed = pd.DataFrame({"asset_id": ["a"], "event_time": [pd.Timestamp("2024-06-02T03:00Z")]})
+    idle = replay(night, failed, PolicyConfig(capacity_per_run=0))
+    assert (idle.visits, idle.failures, idle.relative) == (0, 1, 1.0)
+    busy = replay(night, failed, PolicyConfig())
+    assert (busy.prevented, busy.relative) == (1, 0.1)
+    assert replay(night, failed.head(0), PolicyConfig(capacity_per_run=0)).relative == 1.0

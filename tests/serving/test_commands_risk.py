@@ -72,7 +72,7 @@ def test_the_crews_are_filled_with_the_most_valuable_assets(first: dict[str, Any
     assert values == sorted(values, reverse=True)
     for proposal in first["proposals"]:
         short, later = (chance["probability"] for chance in proposal["probabilities"][:2])
-        assert proposal["value"] == pytest.approx(200 * (short + 0.25 * (later - short)) - 1)
+        assert proposal["value"] == pytest.approx(200 * (short + 0.2 * (later - short)) - 1)
         assert proposal["state"] == "proposed"
         assert all(reason["meaning"] for reason in proposal["reasons"])
 

@@ -51,7 +51,7 @@ def test_a_night_leaves_its_run_scores_proposals_and_reasons(engine: Engine, mak
     assert stored["policy"]["capacity_per_run"] == 2
     assert decisions == {"a": "proposed", "b": "proposed", "c": "no_capacity", "d": "no_saving"}
     assert (first["asset_id"], first["failure_mode"], first["horizon_days"]) == ("a", "pump", 1)
-    assert first["value"] == pytest.approx(10 * (0.9 + 0.25 * 0.05) - 1)
+    assert first["value"] == pytest.approx(10 * (0.9 + 0.2 * 0.05) - 1)
     assert first["reasons"][0]["feature"] == "reading_pressure_mean_7d"
     assert chances["d"] == [{"horizon_days": 1, "probability": 0.001}, {"horizon_days": 7, "probability": 0.002}]
     assert rows(engine, probabilities) == 8
