@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Ingested", "ingest"]
 
 Say = Callable[[str], None]
+MEMORY_LIMIT = "2GiB"
+"""What a step may hold; sorts and joins beyond it go through the staging folder."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def _run(task: _Task) -> Ingested:
     state = None if task.rebuild else recorded(snapshot, task.name)
     staged = stage(workspace, task.name, _since(task, state), task.folder, task.say)
     with duck(task.folder / "spill") as con:
+        con.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         load = Load(
             task.name,
             source,

@@ -640,7 +640,8 @@ def test_facts_lie_ordered_by_asset_and_time_in_one_file_per_month(company: Comp
     assert len(files) == 2
     for path in files:
         table = pq.read_table(path.removeprefix("file://"), columns=["asset_id", "event_time"])
-        keys = list(zip(table["asset_id"].to_pylist(), table["event_time"].cast("int64").to_pylist(), strict=True))
+        at = table["event_time"].cast("int64").to_pylist()
+        keys = list(zip(table["asset_id"].to_pylist(), at, strict=True))
         assert keys == sorted(keys)
 
 
