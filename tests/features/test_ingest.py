@@ -631,7 +631,8 @@ def test_facts_lie_ordered_by_asset_and_time_in_one_file_per_month(company: Comp
 
     query = """
         SELECT 'A' || (i % 7) AS asset_id, i AS code,
-               TIMESTAMP '2024-01-01' + to_hours(CAST(i * 7919 % 1400 AS INTEGER)) AS event_time FROM range(5000) t(i)"""
+               TIMESTAMP '2024-01-01' + to_hours(CAST(i * 7919 % 1400 AS INTEGER)) AS event_time
+        FROM range(5000) t(i)"""
     workspace = company(source("alarms", query.replace("\n", " ")))
     ingest(workspace)
     delta = workspace.delta("alarms")
