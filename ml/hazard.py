@@ -13,9 +13,11 @@ Tutz and Schmid, *Modeling Discrete Time-to-Event Data* (2016), ch. 3 and 8.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +29,7 @@ from ml.stacking import Matrix
 if TYPE_CHECKING:
     import lightgbm
 
-__all__ = ["ENOUGH_EVENTS", "Hazard", "boosting", "calibrate", "combine", "fit_hazard"]
+__all__ = ["ENOUGH_EVENTS", "Hazard", "Lesson", "boosting", "calibrate", "combine", "fit_hazards"]
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -88,47 +90,69 @@ class Hazard:
         return parts
 
 
-def boosting(events: float, rows: int, *, threads: int, seed: int) -> tuple[int, dict[str, Any]]:
+def boosting(events: float, rows: int, *, seed: int) -> tuple[int, dict[str, Any]]:
     """Trees and parameters by the number of distinct failures that an interval can teach from.
 
     Small trees and large leaves where failures are few: measured on azure-pdm (``risk.md``), where
-    deeper trees calibrate worse beyond a week and rank no better.
+    deeper trees calibrate worse beyond a week and rank no better. One thread per fit: where cores
+    are shared, threads that wait for each other at every split cost many times what they save.
     """
-    leaves, trees, rate = (7, 200, 0.05) if events < 2_000 else (15, 300, 0.05)
+    leaves, trees = (7, 100) if events < 2_000 else (15, 200)
     return trees, {
-        "objective": "binary", "num_leaves": leaves, "learning_rate": rate, "lambda_l2": 1.0,
-        "min_data_in_leaf": int(min(200, max(20, rows // 50))), "max_bin": 255, "cat_smooth": 10.0,
-        "num_threads": threads, "seed": seed, "deterministic": True, "force_row_wise": True, "verbosity": -1,
+        **BINNING, "objective": "binary", "num_leaves": leaves, "learning_rate": 0.1, "lambda_l2": 1.0,
+        "min_data_in_leaf": int(min(200, max(20, rows // 50))), "cat_smooth": 10.0,
+        "seed": seed, "deterministic": True, "force_row_wise": True,
     }  # fmt: skip
 
 
-def fit_hazard(
-    matrix: Matrix,
-    event: Flags,
-    *,
-    events: float,
-    categorical: Sequence[int],
-    threads: int,
-    seed: int,
-) -> Hazard:
-    """Fit one interval on its rows at risk.
+BINNING: Mapping[str, Any] = MappingProxyType(
+    {"max_bin": 255, "feature_pre_filter": False, "num_threads": 1, "verbosity": -1}
+)
+"""How columns are cut into bins: once for all intervals."""
 
-    Parameters
+
+@dataclass(frozen=True)
+class Lesson:
+    """What teaches one interval.
+
+    Attributes
     ----------
+    rows
+        Places of the rows at risk in the stacked matrix.
     event
-        Whether each row failed in the interval.
+        Whether each of them failed in the interval.
     events
         Distinct failures among them: daily rows see one failure many times.
     """
+
+    rows: NDArray[np.intp]
+    event: Flags
+    events: float
+
+
+def fit_hazards(
+    matrix: Matrix, lessons: Sequence[Lesson], *, categorical: Sequence[int], threads: int, seed: int
+) -> tuple[Hazard, ...]:
+    """Fit every interval, `threads` of them side by side."""
     import lightgbm
 
-    rate = float((event.sum() + 0.5) / (len(event) + 1.0))  # Jeffreys: never 0, never 1
-    if min(event.sum(), (~event).sum()) < ENOUGH_EVENTS or matrix.shape[1] == 0:
-        return Hazard("", rate)
-    trees, parameters = boosting(events, len(event), threads=threads, seed=seed)
-    data = lightgbm.Dataset(matrix, event.astype(np.float32), categorical_feature=list(categorical), free_raw_data=True)
-    text: str = lightgbm.train(parameters, data, trees).model_to_string()
-    return Hazard(text, rate)
+    settings = dict(BINNING)
+    binned = lightgbm.Dataset(matrix, np.zeros(len(matrix)), categorical_feature=list(categorical), params=settings)
+    binned.construct()
+
+    def fit(lesson: Lesson) -> Hazard:
+        event = lesson.event
+        rate = float((event.sum() + 0.5) / (len(event) + 1.0))  # Jeffreys: never 0, never 1
+        if min(event.sum(), (~event).sum()) < ENOUGH_EVENTS:
+            return Hazard("", rate)
+        trees, parameters = boosting(lesson.events, len(event), seed=seed)
+        data = binned.subset(lesson.rows.tolist(), params=parameters).construct()
+        data.set_label(event.astype(np.float32))
+        text: str = lightgbm.train(parameters, data, trees).model_to_string()
+        return Hazard(text, rate)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return tuple(pool.map(fit, lessons))
 
 
 def calibrate(hazard: Hazard, matrix: Matrix, event: Flags, *, threads: int) -> Hazard:

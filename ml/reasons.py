@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml.stacking import MODE
+
 if TYPE_CHECKING:
     from ml.risk import RiskModel
 
@@ -21,6 +23,9 @@ __all__ = ["COLUMNS", "explain"]
 COLUMNS: tuple[str, ...] = (
     "asset_id", "as_of", "rank", "feature", "value", "contribution", "failure_mode", "from_days", "to_days", "share",
 )  # fmt: skip
+
+BASE = "base"
+"""The name of what is not a feature: where the log-odds of a mode start."""
 
 Numbers = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -59,7 +64,7 @@ def contributions(model: RiskModel, features: pd.DataFrame, mode: int, interval:
     """What every feature adds to the log-odds of one hazard, for every row.
 
     A feature that stands in the matrix under its own name and as the mode's *own* is one feature:
-    its two parts are summed.
+    its two parts are summed. What the mode itself adds belongs to the base: it is no reason.
 
     Returns
     -------
@@ -70,13 +75,19 @@ def contributions(model: RiskModel, features: pd.DataFrame, mode: int, interval:
     layout = model.layout
     matrix = layout.matrix(features).reshape(len(layout.modes), len(features), -1)[mode]
     parts = model.hazards[interval].contributions(np.ascontiguousarray(matrix), model.config.threads)
-    names = [layout.source(column, layout.modes[mode]) or column for column in layout.columns]
-    distinct = list(dict.fromkeys(names))
-    summed = np.zeros((len(features), len(distinct) + 1))
-    summed[:, -1] = parts[:, -1]
+    names = [*_features(model, mode), BASE]
+    distinct = [*dict.fromkeys(name for name in names if name != BASE), BASE]
+    summed = np.zeros((len(features), len(distinct)))
     for place, name in enumerate(names):
         summed[:, distinct.index(name)] += parts[:, place]
-    return [*distinct, "base"], summed
+    return distinct, summed
+
+
+def _features(model: RiskModel, mode: int) -> list[str]:
+    """What each column of the matrix says of a mode: a feature, or the base where it names the mode."""
+    layout = model.layout
+    sources = [layout.source(column, layout.modes[mode]) or column for column in layout.columns]
+    return [BASE if column == MODE else source for column, source in zip(layout.columns, sources, strict=True)]
 
 
 def _heaviest(
@@ -116,8 +127,7 @@ def _reasons(model: RiskModel, features: pd.DataFrame, mode: int, interval: int,
 
 def _width(model: RiskModel, mode: int, top: int) -> int:
     """Reasons per row: `top`, or all features where there are fewer."""
-    name = model.layout.modes[mode]
-    return min(top, len({model.layout.source(column, name) or column for column in model.layout.columns}))
+    return min(top, len({*_features(model, mode)} - {BASE}))
 
 
 def _value(features: pd.DataFrame, row: int, name: str) -> object:

@@ -15,7 +15,7 @@ from features.errors import ConfigError, ModelError
 from features.labels import label
 from ml import metrics
 from ml.baseline import fit_weibulls
-from ml.hazard import Hazard, calibrate, combine
+from ml.hazard import Hazard, Lesson, calibrate, combine, fit_hazards
 from ml.reasons import contributions
 from ml.risk import RiskConfig, RiskModel, Slice
 from ml.stacking import Layout, own_features
@@ -83,8 +83,10 @@ def test_the_model_ranks_nearly_as_well_as_the_true_hazard_and_far_better_than_a
     assert 0.8 <= expected <= 1.25
 
 
-def test_the_same_rows_and_seed_give_the_same_bytes(model, fleet):
-    assert train(fleet).to_files() == model.to_files()
+def test_the_same_rows_and_seed_give_the_same_bytes_whatever_the_threads(model, fleet):
+    again, side_by_side = train(fleet), train(fleet, replace(CONFIG, threads=3))
+    assert again.to_files() == model.to_files()
+    assert side_by_side.hazards == model.hazards
 
 
 def test_a_stored_model_gives_the_same_probabilities_to_the_last_bit(model, fleet):
@@ -199,10 +201,9 @@ def test_calibration_is_kept_only_where_it_helps_later_rows():
 
 
 def _trees_of_a_line(x, rng) -> Hazard:
-    from ml.hazard import fit_hazard
-
     event = rng.random(len(x)) < 1 / (1 + np.exp(-x[:, 0]))
-    return fit_hazard(x, event, events=5_000, categorical=(), threads=1, seed=1)
+    lesson = Lesson(np.arange(len(x)), event, 5_000)
+    return fit_hazards(x, [lesson], categorical=(), threads=1, seed=1)[0]
 
 
 def test_the_weibull_finds_the_shape_and_scale_it_was_drawn_from():
