@@ -1,0 +1,103 @@
+"""Protocol P0 on the shipped azure-pdm example: connected, trained and judged as a user would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("FOREMEND_DATA", REPOSITORY.parent / "shared" / "data"))
+
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.skipif(not (DATA / "azure-pdm").is_dir(), reason="the azure-pdm tables are not here (FOREMEND_DATA)"),
+]
+
+ROWS = {1: (9_200, 171), 7: (8_600, 1_083), 14: (7_900, 2_030), 30: (6_300, 3_098)}
+"""Rows and positives of the test window by horizon: a run that counts others is not P0."""
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    from features.ingest import ingest
+    from features.workspace import Workspace
+
+    folder = tmp_path_factory.mktemp("azure")
+    shutil.copy(REPOSITORY / "docs" / "examples" / "azure-pdm" / "foremend.toml", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOREMEND_DATA", str(DATA))
+        opened = Workspace.open(folder)
+        ingest(opened)
+    return opened
+
+
+@pytest.fixture(scope="module")
+def report(workspace):
+    from ml.train import train_risk
+
+    return train_risk(workspace)
+
+
+@pytest.mark.parametrize("days", ROWS)
+def test_the_test_window_is_that_of_p0(report, days):
+    for name in ("model", "baseline"):
+        quality = report.quality(name, days)
+        assert (quality.rows, quality.positives) == ROWS[days]
+
+
+def test_a_failure_tomorrow_is_seen(report):
+    day = report.quality("model", 1)
+    assert day.average_precision >= 0.99
+    assert day.brier <= 0.001
+    assert day.ece <= 0.005
+    assert {at.k: at.recall for at in day.at_capacity}[5] >= 0.975
+
+
+def test_a_failure_this_week_is_ranked_well_and_its_probability_can_be_trusted(report):
+    week = report.quality("model", 7)
+    assert week.average_precision >= 0.53
+    assert week.roc_auc >= 0.885
+    assert week.brier <= 0.078
+    assert week.ece <= 0.03
+    assert 0.85 <= week.observed_over_expected <= 1.15
+
+
+def test_the_longer_horizons_keep_their_floors(report):
+    fortnight, month = report.quality("model", 14), report.quality("model", 30)
+    assert fortnight.average_precision >= 0.45
+    assert fortnight.brier <= 0.172
+    assert month.brier <= 0.235
+
+
+@pytest.mark.parametrize("days", ROWS)
+def test_age_alone_is_clearly_worse(report, days):
+    ours, age = report.quality("model", days), report.quality("baseline", days)
+    assert ours.average_precision > age.average_precision + 0.1
+    assert ours.brier < age.brier
+
+
+def test_the_age_only_baseline_is_the_one_that_was_published(report):
+    """Figures of another implementation on the same protocol (``risk.md``): the labels are the same."""
+    published = {1: 0.032, 7: 0.174, 14: 0.289, 30: 0.488}
+    ours = [report.quality("baseline", days).average_precision for days in published]
+    np.testing.assert_allclose(ours, list(published.values()), atol=0.01)
+
+
+def test_the_registered_champion_is_coherent_on_every_row_of_the_year_and_explains_itself(workspace, report):
+    from ml.material import gather
+    from ml.registry import Registry
+    from ml.risk import RiskModel
+
+    champion = RiskModel.from_files(Registry(workspace.mlflow).load("risk").files)
+    material = gather(workspace.pin(), champion.config, lambda _line: None)
+    p = champion.probabilities(material.grid)[["p_1d", "p_7d", "p_14d", "p_30d"]].to_numpy()
+    assert len(p) == 35_800
+    assert (np.diff(p, axis=1) >= 0).all()
+    last = material.grid[material.grid["as_of"] == material.grid["as_of"].max()]
+    reasons = champion.explain(last, top=3)
+    assert len(reasons) == 300
+    assert reasons["feature"].isin(material.grid.columns).all()
