@@ -97,7 +97,7 @@ def _forget(folder: Path, month: str, current: Path) -> None:
 
 
 def _files_hash(snapshot: Snapshot, table: str, month: str) -> str:
-    files = snapshot.tables[table].file_uris(partition_filters=[("month", "in", [month])])
+    files = snapshot.tables[table].file_uris(file_pruning_predicate=[("month", "in", [month])])
     return hashlib.sha256("\n".join(sorted(Path(f).name for f in files)).encode()).hexdigest()[:16]
 
 
