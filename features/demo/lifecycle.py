@@ -151,7 +151,8 @@ def events_of(tickets: pd.DataFrame, days: Calendar) -> pd.DataFrame:
     by_customer = pd.Series(state).isin(["opened", "verified", "followed_up"])
     return events.assign(
         reason=reason.mask(state == "cancelled", pd.Series(np.where(duplicate, "duplicate", "customer"))).to_numpy(),
-        actor=np.where(by_customer, "customer", "desk"), group=tickets["group"].take(row).mask(state == "opened").to_numpy(),
+        actor=np.where(by_customer, "customer", "desk"),
+        group=tickets["group"].take(row).mask(state == "opened").to_numpy(),
     )  # fmt: skip
 
 

@@ -35,6 +35,8 @@ RENAMES = {
 """Names in the files, where the company's differ from ours; the queries of ``foremend.toml`` translate them back."""
 GROUP_ROWS = 5_000
 """Rows gathered before a row group is written."""
+PIECES = 8
+"""Pieces gathered before they are made one."""
 BLOCKS_PER_FILE = 10
 
 
@@ -77,9 +79,12 @@ class Export:
                 self._close(name)
 
     def _append(self, name: str, table: pa.Table, *, at_once: bool = False) -> None:
-        self._waiting[name].append(table)
-        if at_once or sum(len(t) for t in self._waiting[name]) >= GROUP_ROWS:
+        waiting = self._waiting[name]
+        waiting.append(table)
+        if at_once or sum(len(t) for t in waiting) >= GROUP_ROWS:
             self._flush(name)
+        elif len(waiting) >= PIECES:  # a kilobyte of bookkeeping per column and piece adds up
+            waiting[:] = [pa.concat_tables(waiting).combine_chunks()]
 
     def _flush(self, name: str) -> None:
         waiting = self._waiting.pop(name, [])

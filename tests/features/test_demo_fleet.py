@@ -155,15 +155,19 @@ def test_readings_stay_in_range_and_stop_while_a_machine_is_down(
         "FROM readings JOIN truth_failures USING (asset_id) WHERE event_time > failed_at AND event_time < repaired_at"
     )
     assert value(sql, f"SELECT count(*) {down}") == 0
-    steps = "SELECT running_hours - lag(running_hours) OVER (PARTITION BY asset_id ORDER BY event_time) AS step FROM readings"
+    window = "PARTITION BY asset_id ORDER BY event_time"
+    steps = f"SELECT running_hours - lag(running_hours) OVER ({window}) AS step FROM readings"
     assert value(sql, f"SELECT count(*) FROM ({steps}) WHERE step < 0") == 0
 
 
 def test_a_bearing_with_a_precursor_is_heard_before_it_fails(sql: duckdb.DuckDBPyConnection) -> None:
     heard = """
-        WITH usual AS (SELECT asset_id, median(vibration) AS level, stddev(vibration) AS spread FROM readings GROUP BY ALL)
-        SELECT avg((vibration - level) / spread) FROM truth_failures JOIN readings USING (asset_id) JOIN usual USING (asset_id)
-        WHERE component = 'bearing' AND precursor = {} AND event_time BETWEEN failed_at - INTERVAL 1 DAY AND failed_at"""
+        WITH usual AS (
+            SELECT asset_id, median(vibration) AS level, stddev(vibration) AS spread FROM readings GROUP BY ALL)
+        SELECT avg((vibration - level) / spread)
+        FROM truth_failures JOIN readings USING (asset_id) JOIN usual USING (asset_id)
+        WHERE component = 'bearing' AND precursor = {}
+        AND event_time BETWEEN failed_at - INTERVAL 1 DAY AND failed_at"""
     assert float(str(value(sql, heard.format("true")))) > 1.2
     assert abs(float(str(value(sql, heard.format("false"))))) < 0.7
 
@@ -203,7 +207,9 @@ def test_organic_tickets_follow_their_intensity(sql: duckdb.DuckDBPyConnection) 
 def test_duplicates_repeats_and_false_closures_are_known(sql: duckdb.DuckDBPyConnection) -> None:
     kinds = dict(sql.execute("SELECT kind, count(*) FROM truth_tickets GROUP BY ALL").fetchall())
     assert set(kinds) == {"failure", "organic", "planned", "duplicate", "repeat"}
-    told = "SELECT count(*) FROM tickets JOIN truth_tickets USING (ticket_id) WHERE kind = 'duplicate' AND closed_at IS NOT NULL"
+    told = """
+        SELECT count(*) FROM tickets JOIN truth_tickets USING (ticket_id)
+        WHERE kind = 'duplicate' AND closed_at IS NOT NULL"""
     assert (
         value(sql, f"{told} AND duplicate_of = cause_id")
         == value(sql, told)
