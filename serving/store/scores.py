@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select
 
 from ml.policy import PolicyConfig
 from serving.store.digests import digest
@@ -124,8 +124,11 @@ def scoring_run(connection: Connection, run_id: str) -> RowMapping | None:
 
 
 def horizons_of(connection: Connection, run_id: str) -> tuple[float, ...]:
-    """The horizons of a run, in days, ascending."""
-    query = select(probabilities.c.horizon_days).where(probabilities.c.run_id == run_id).distinct()
+    """The horizons of a run, in days, ascending; every asset has them all, so the first one is asked."""
+    first = select(func.min(scores.c.asset_id)).where(scores.c.run_id == run_id).scalar_subquery()
+    query = select(probabilities.c.horizon_days).where(
+        probabilities.c.run_id == run_id, probabilities.c.asset_id == first
+    )
     return tuple(sorted(connection.scalars(query)))
 
 
