@@ -55,7 +55,7 @@ def family(sql_type: str) -> Family:
     if head.endswith("]") or head.startswith(("STRUCT", "MAP", "UNION", "JSON")):
         return "nested"
     if head.startswith("TIMESTAMP"):
-        return "zoned" if "TIME ZONE" in head else "naive"
+        return "zoned" if "TIME ZONE" in head or head == "TIMESTAMPTZ_NS" else "naive"
     if head.startswith(("DECIMAL", "DOUBLE", "FLOAT")):
         return "number"
     if head in _WHOLE:
@@ -114,8 +114,10 @@ def instant(name: str, column: str, sql_type: str, zone: str) -> Cast:
             f"the stamps of '{column}' carry no zone", expected="stamps with a zone, or `zone` declared for the source",
             todo='Declare the zone that they are meant in, e.g. zone = "Asia/Shanghai"',
         )  # fmt: skip
-    sql = value if kind == "zoned" else f"timezone({quote(zone)}, CAST({value} AS TIMESTAMP))"
-    return Cast(name, f"CASE WHEN isfinite({value}) THEN {sql} END", f"NOT isfinite({value})", spoils=True)
+    # Nanoseconds, which pandas writes, have a type of their own: both are brought to microseconds first.
+    plain = f"CAST({value} AS {'TIMESTAMPTZ' if kind == 'zoned' else 'TIMESTAMP'})"
+    sql = plain if kind == "zoned" else f"timezone({quote(zone)}, {plain})"
+    return Cast(name, f"CASE WHEN isfinite({plain}) THEN {sql} END", f"NOT isfinite({plain})", spoils=True)
 
 
 def _instant_of_text(name: str, value: str, zone: str) -> Cast:
