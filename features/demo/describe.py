@@ -34,7 +34,7 @@ def toml(days: Calendar, identity: str, language: str, known_at: frozenset[str])
     plans = "SELECT * EXCLUDE (changed_at), changed_at AS known_at FROM 'data/maintenance_plans.parquet'"
     sources.append(_source("maintenance_plans", plans, frozenset({"maintenance_plans"})))
     return _HEAD.format(identity=identity, language=language, now=f"{str(days.now)[:19]}Z") + "\n".join(
-        [*(_channel(c) for c in CHANNELS), _USAGE, *sources, _FAILURES]
+        [*(_channel(c) for c in CHANNELS), _USAGE, *sources, _FAILURES, _POLICY]
     )  # fmt: skip
 
 
@@ -83,4 +83,9 @@ SELECT services.service_id AS failure_id, services.asset_id, services.component 
 FROM services LEFT JOIN tickets USING (ticket_id)
 WHERE services.reason = 'corrective' AND services.action = 'replaced'
 \"\"\"
+"""
+_POLICY = """[policy]
+failure_cost = 40000.0  # yuan: the repair, and the customer's line that stands still
+visit_cost = 600.0
+capacity_per_run = 5  # visits that the crews can take on from one night
 """

@@ -22,10 +22,6 @@ SETTINGS = """
 [risk]
 max_rows = 1000
 min_failures = 1
-
-[policy]
-failure_cost = 200
-capacity_per_run = 3
 """
 
 
@@ -35,8 +31,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("road") / "fleet"
     size = ["--assets", "40", "--days", "200", "--readings-per-day", "1", "--seed", "3"]
     assert run(["fleet", str(folder), *size, "--language", "en"]) == 0
-    with (folder / "foremend.toml").open("a", encoding="utf-8") as toml:
-        toml.write(SETTINGS)
+    toml = folder / "foremend.toml"
+    dearer = toml.read_text().replace("failure_cost = 40000.0", "failure_cost = 120000.0")
+    toml.write_text(dearer.replace("capacity_per_run = 5", "capacity_per_run = 3") + SETTINGS)
     for words in (["ingest"], ["train", "risk"]):
         assert run(["-w", str(folder), *words]) == 0
     return folder
@@ -72,7 +69,7 @@ def test_the_crews_are_filled_with_the_most_valuable_assets(first: dict[str, Any
     assert values == sorted(values, reverse=True)
     for proposal in first["proposals"]:
         short, later = (chance["probability"] for chance in proposal["probabilities"][:2])
-        assert proposal["value"] == pytest.approx(200 * (short + 0.2 * (later - short)) - 1)
+        assert proposal["value"] == pytest.approx(120_000 * (short + 0.2 * (later - short)) - 600)
         assert proposal["state"] == "proposed"
         assert all(reason["meaning"] for reason in proposal["reasons"])
 
