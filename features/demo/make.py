@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.demo import records, truth
-from features.demo.defects import chosen
+from features.demo.defects import Plan, chosen
 from features.demo.degradation import History, draw, live
 from features.demo.describe import toml
 from features.demo.desk import dress, exported
@@ -20,9 +20,9 @@ from features.demo.fleet import Block, make_block
 from features.demo.lifecycle import events_of
 from features.demo.sensors import alarms, readings
 from features.demo.tickets import tickets_of
-from features.demo.volume import demand, promotions
+from features.demo.volume import Demand, demand, promotions
 from features.demo.workdays import DAY, Calendar, calendar
-from features.demo.world import BLOCK, COMPONENTS, END, PARTS, stream
+from features.demo.world import BLOCK, COMPONENTS, END, PARTS, REGIONS, stream
 from features.demo.write import Export
 from features.errors import UserError
 
@@ -64,7 +64,7 @@ def _silent(_line: str) -> None:
 
 
 def make_fleet(
-    folder: Path | str, *, assets: int = 200, days: int = 731, seed: int = 7, readings_per_day: int = 4,
+    folder: Path | str, *, assets: int = 200, days: int = 760, seed: int = 7, readings_per_day: int = 4,
     defects: Collection[str] = (), end: date = END, language: str = "zh-CN", say: Callable[[str], None] = _silent,
 ) -> FleetSummary:  # fmt: skip
     """Write a workspace with a made-up fleet: ``foremend.toml``, ``data/*.parquet`` and ``truth/*.parquet``.
@@ -86,34 +86,54 @@ def make_fleet(
     root, plan = Path(folder), chosen(defects)
     _check(assets, days, readings_per_day)
     clock, ranking = calendar(end, days), truth.Ranking()
-    wanted = demand(clock, seed)
-    counts = np.zeros(wanted.mean.shape[::2], dtype="int64")
+    run = _Run(clock, demand(clock, seed), plan, seed, assets, readings_per_day)
     with Export(root / "data") as data, Export(root / "truth") as known:
-        _write_common(data, clock)
+        data.write(
+            "parts", pd.DataFrame([asdict(part) for part in PARTS]).assign(introduced_at=clock.start - 3000 * DAY)
+        )
+        data.write("calendar_events", promotions(clock))
         known.write("defects", plan.nothing)
+        in_service = np.zeros((len(REGIONS), days), dtype="int64")
         for number in range(-(-assets // BLOCK)):
-            count = min(BLOCK, assets - number * BLOCK)
-            block, history = _one_block(number, clock, seed)
-            counts += truth.in_service_by_region(block, history, count)
-            tickets = dress(block, tickets_of(block, history, wanted, clock, seed), seed)
-            tickets = tickets.assign(here=tickets["asset"] < count)
-            for name, frame in _tables(block, history, tickets, clock, seed=seed, readings_per_day=readings_per_day):
-                kept, planted = plan.plant(name, _cut(frame, block, count, tickets), clock, seed, number)
-                data.write(name, kept, number)
-                known.write("defects", planted)
-            known.write("hazard", truth.hazard_truth(block, history, clock, count, ranking))
-            known.write("failures", _cut(truth.failure_truth(block, history, clock), block, count, tickets))
-            known.write("tickets", truth.ticket_truth(tickets[tickets["here"]]))
-            data.end_block(number)
+            in_service += _write_block(run, number, data, known, ranking)
             say(f"{min((number + 1) * BLOCK, assets):,} of {assets:,} assets")
-        known.write("demand", truth.demand_truth(wanted, counts, clock))
+        known.write("demand", truth.demand_truth(run.demand, in_service, clock))
         known.write("fleet", truth.fleet_truth(assets, days, seed, end, readings_per_day))
-    identity = f"demo{seed}x{assets}"
-    (root / "foremend.toml").write_text(toml(clock, identity, language, plan.known_at), encoding="utf-8")
+    text = toml(clock, f"demo{seed}x{assets}", language, plan.known_at)
+    (root / "foremend.toml").write_text(text, encoding="utf-8")
     return FleetSummary(
         root, assets, days, seed, data.rows["readings"], data.rows["tickets"], known.rows["failures"],
         ranking.without_precursor, ranking.roc, ranking.observed_over_expected, dict(data.rows), tuple(defects),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is the same for every block."""
+
+    clock: Calendar
+    demand: Demand
+    plan: Plan
+    seed: int
+    assets: int
+    readings_per_day: int
+
+
+def _write_block(run: _Run, number: int, data: Export, known: Export, ranking: truth.Ranking) -> NDArray[np.int64]:
+    """Make a block whole, write its part of the fleet; returns its assets in service, (region, day)."""
+    count = min(BLOCK, run.assets - number * BLOCK)
+    block, history = _one_block(number, run.clock, run.seed)
+    tickets = dress(block, tickets_of(block, history, run.demand, run.clock, run.seed), run.seed)
+    tickets = tickets.assign(here=tickets["asset"] < count)
+    for name, frame in _tables(run, block, history, tickets):
+        kept, planted = run.plan.plant(name, _cut(frame, block, count, tickets), run.clock, run.seed, number)
+        data.write(name, kept, number)
+        known.write("defects", planted)
+    known.write("hazard", truth.hazard_truth(block, history, run.clock, count, ranking))
+    known.write("failures", _cut(truth.failure_truth(block, history, run.clock), block, count, tickets))
+    known.write("tickets", truth.ticket_truth(tickets[tickets["here"]]))
+    data.end_block(number)
+    return truth.in_service_by_region(block, history, count)
 
 
 def simulate(*, assets: int, days: int, seed: int, end: date = END, visits: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -160,10 +180,9 @@ def _visited(visits: pd.DataFrame, block: Block, clock: Calendar) -> NDArray[np.
     return made
 
 
-def _tables(
-    block: Block, history: History, tickets: pd.DataFrame, clock: Calendar, *, seed: int, readings_per_day: int
-) -> Iterator[tuple[str, pd.DataFrame]]:
+def _tables(run: _Run, block: Block, history: History, tickets: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Every table of the block, whole."""
+    clock, seed = run.clock, run.seed
     yield (
         "assets",
         block.assets.assign(retired_at=block.assets["retired_at"].where(block.assets["retired_at"] < clock.now)),
@@ -172,7 +191,7 @@ def _tables(
     yield "contracts", block.contracts
     yield "engineers", block.engineers
     yield "inspections", block.inspections
-    yield "readings", _named(readings(block, history, clock, readings_per_day, seed), block)
+    yield "readings", _named(readings(block, history, clock, run.readings_per_day, seed), block)
     yield "alarms", _named(alarms(block, history, clock, seed), block)
     yield "tickets", exported(tickets, clock)
     yield "ticket_events", events_of(tickets, clock)
@@ -201,11 +220,6 @@ def _cut(frame: pd.DataFrame, block: Block, count: int, tickets: pd.DataFrame) -
 
 def _of_assets(frame: pd.DataFrame, block: Block, count: int) -> pd.DataFrame:
     return frame[~frame["asset_id"].isin(block.assets["asset_id"][count:])] if "asset_id" in frame else frame
-
-
-def _write_common(data: Export, clock: Calendar) -> None:
-    data.write("parts", pd.DataFrame([asdict(part) for part in PARTS]).assign(introduced_at=clock.start - 3000 * DAY))
-    data.write("calendar_events", promotions(clock))
 
 
 def _check(assets: int, days: int, readings_per_day: int) -> None:

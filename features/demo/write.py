@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.errors import Fault
+from features.errors import Fault, UserError
 
 __all__ = ["Export"]
 
@@ -54,7 +54,12 @@ class Export:
         self.rows: dict[str, int] = defaultdict(int)
         self._waiting: dict[str, list[pa.Table]] = defaultdict(list)
         self._writers: dict[str, pq.ParquetWriter] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot be made: {error.strerror}", where=str(folder), todo="Name another folder"
+            ) from error
 
     def write(self, table: str, frame: pd.DataFrame, block: int = 0) -> None:
         """Append a block's rows of one table."""

@@ -139,7 +139,8 @@ def mixed_zones(clean: Path, spoilt: Path) -> None:
 CHECKS: dict[str, Callable[[Path, Path], None]] = {
     check.__name__: check
     for check in (
-        leak, late_rows, clock_errors, contradictions, silent_sensors, duplicates, nan_values, unknown_assets, mixed_zones,
+        leak, late_rows, clock_errors, contradictions, silent_sensors, duplicates, nan_values, unknown_assets,
+        mixed_zones,
     )
 }  # fmt: skip
 

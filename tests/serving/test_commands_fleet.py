@@ -49,3 +49,9 @@ def test_the_help_lists_every_defect(capsys: pytest.CaptureFixture[str]) -> None
     assert run(["fleet", "--help"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in DEFECTS)
+
+
+def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(["fleet", str(tmp_path / "file" / "demo"), *SMALL]) == 2
+    assert "cannot be made" in capsys.readouterr().err
