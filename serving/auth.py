@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import BackgroundTasks, Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from sqlalchemy import Engine, RowMapping
-from sqlalchemy.exc import OperationalError
 
+from features.errors import Fault
 from serving.problems import Problem
 from serving.store.audits import note
 from serving.store.engine import writing
@@ -151,7 +151,7 @@ def _remember_use(engine: Engine, key_id: str, at: datetime) -> None:
     try:
         with writing(engine) as connection:
             note_use(connection, key_id, at)
-    except OperationalError:
+    except Fault:
         return
 
 

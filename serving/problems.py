@@ -22,6 +22,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from features.errors import Fault
 from serving.schemas import Invalid, ProblemBody
 
 __all__ = ["KINDS", "MEDIA_TYPE", "Guard", "Problem", "handle_problems"]
@@ -133,7 +134,7 @@ class Guard:
 def _fault(error: Exception, scope: Scope) -> JSONResponse:
     incident = uuid.uuid4()
     _log.error("incident %s: %s %s", incident, scope["method"], scope["path"], exc_info=error)
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | Fault):
         problem = Problem("unavailable", "Try again in a moment.", headers={"Retry-After": "5"})
     else:
         problem = Problem("internal", "The log of the service has the details under this instance.")

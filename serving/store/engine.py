@@ -95,11 +95,22 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction with the writer's turn from its first statement: what it reads stays true until it commits.
 
     Rolled back whole when the block raises.
+
+    Raises
+    ------
+    Fault
+        The database does not answer, its disk is full, or another writer keeps it too long.
     """
-    with engine.connect().execution_options(foremend_writing=True) as connection, connection.begin():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        yield connection
+    try:
+        with engine.connect().execution_options(foremend_writing=True) as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            yield connection
+    except OperationalError as error:
+        raise Fault(
+            f"the store does not answer: {_first_line(error)}", where=engine.url.render_as_string(hide_password=True),
+            todo="Nothing was written. Check that the database runs and its disk has room, then try again",
+        ) from error  # fmt: skip
 
 
 def _url(workspace: Workspace, settings: Settings) -> URL:

@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, event, func, select
 from sqlalchemy.exc import IntegrityError
 
+from features.errors import Fault
+from features.workspace import Workspace
 from ml.policy import PolicyConfig
 from serving.scoring import settle
-from serving.store import ScoringRun, newest_run
+from serving.settings import Settings
+from serving.store import ScoringRun, newest_run, open_store
 from serving.store.scores import probabilities_of
 from serving.store.tables import audit, episodes, probabilities, proposals, scores, scoring_runs
 
@@ -135,6 +138,20 @@ def test_a_failure_in_the_middle_leaves_no_half_of_a_night(engine: Engine, make_
     assert [rows(engine, table) for table in (scoring_runs, scores, probabilities, proposals, episodes, audit)] == [
         0
     ] * 6
+
+
+def test_a_full_disk_leaves_the_night_before(workspace: Workspace, make_run: Runs, answers: Answers) -> None:
+    """SQLite is given no page more than it has: to it, that is what a full disk is."""
+    engine = open_store(workspace, Settings(database_url=None))
+    settle(engine, make_run(), answers(**FLEET), "w1")
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    event.listen(engine, "begin", lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}"), insert=True)
+    fleet = answers(**{f"asset {n}": (0.5, 0.9) for n in range(2000)})
+    with pytest.raises(Fault, match="disk is full"):
+        settle(engine, make_run(as_of=AS_OF + DAY), fleet, "w1")
+    assert (rows(engine, scoring_runs), rows(engine, scores)) == (1, 4)
+    engine.dispose()
 
 
 def test_two_jobs_at_once_propose_nothing_twice_and_spend_the_crews_once(
