@@ -21,6 +21,7 @@ from features.custom import entries_of
 from features.emission import Shard, assemble, emit_grid, emit_point
 from features.errors import ConfigError, DataError, nearest
 from features.failures import failures
+from features.grid import KEY
 from features.groups import GROUPS
 from features.point_in_time import DAY, Entry, Feature, FeatureSet, Lattice, microseconds
 from features.spine import instants_of
@@ -150,6 +151,7 @@ def _points(
     with _connected(snapshot) as con:
         wanted = _choose(snapshot, con, groups)
         _cohort(snapshot, con)
+        con.execute(_entities("true"))
         made: dict[object, str] = {}
         numbers = count()
         for as_of in instants:
@@ -159,11 +161,12 @@ def _points(
                 con, snapshot, lattice, at, derived=derived and lattice == regular, made=made, numbers=numbers
             )
             con.execute(
-                f"CREATE OR REPLACE TEMP TABLE spine AS SELECT DISTINCT asset_id AS e, {at} AS m FROM cohort "
-                f"WHERE {_in_service(str(microseconds(as_of)))}"
+                f"CREATE OR REPLACE TEMP TABLE spine AS SELECT DISTINCT e, {at} AS m, id * {KEY} + {at} AS r FROM cohort "
+                f"JOIN entity ON asset_id = e WHERE {_in_service(str(microseconds(as_of)))} ORDER BY r"
             )
-            tables = emit_point(shard, wanted.flat, as_of)
-            table = assemble(shard, tables, wanted.features, wanted.flat, entity="asset_id", on="e")
+            table = assemble(
+                shard, emit_point(shard, wanted.flat, as_of), wanted.features, wanted.flat, entity="asset_id"
+            )
             yield _with_queries(shard, table, wanted)
             _drop_partials(shard)
 
@@ -220,22 +223,30 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 def _grid_of(shard: Shard, wanted: _Wanted, first: int) -> pa.Table:
     con, inside = shard.con, shard.inside("asset_id")
     before = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()}
+    con.execute(_entities(inside))
     con.execute(
-        f"CREATE TEMP TABLE calendar AS SELECT e, m FROM (SELECT DISTINCT asset_id AS e FROM cohort WHERE {inside}), "
+        f"CREATE TEMP TABLE calendar AS SELECT id, m, id * {KEY} + m AS r FROM entity, "
         f"(SELECT unnest(range({first}, {shard.last + 1})) AS m)"
     )
     as_of = shard.lattice.time("m")
     con.execute(
-        f"CREATE TEMP TABLE spine AS SELECT DISTINCT e, m FROM calendar JOIN wanted USING (m) "
-        f"JOIN cohort ON asset_id = e WHERE {_in_service(as_of)}"
+        f"CREATE TEMP TABLE spine AS SELECT DISTINCT e, m, r FROM calendar JOIN wanted USING (m) JOIN entity USING (id) "
+        f"JOIN cohort ON asset_id = e WHERE {_in_service(as_of)} ORDER BY r"
     )
-    tables = emit_grid(shard, wanted.flat, first)
-    table = assemble(shard, tables, wanted.features, wanted.flat, entity="asset_id", on="e, m")
+    table = assemble(shard, emit_grid(shard, wanted.flat, first), wanted.features, wanted.flat, entity="asset_id")
     table = _with_queries(shard, table, wanted)
     for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall():
         if name not in before:
             con.execute(f"DROP TABLE {name}")
     return table
+
+
+def _entities(inside: str) -> str:
+    """Number the assets in order of their ids."""
+    return (
+        "CREATE TEMP TABLE entity AS SELECT asset_id AS e, row_number() OVER (ORDER BY asset_id) AS id "
+        f"FROM (SELECT DISTINCT asset_id FROM cohort WHERE {inside})"
+    )
 
 
 def _in_service(as_of: str) -> str:
@@ -287,8 +298,10 @@ def _choose(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence
     past = failures(snapshot) if config.failures and "failures" in chosen else None
     if past is not None:
         _register(con, past)
-    context = look(snapshot, con, past)
-    found = {name: GROUPS[name](context) for name in chosen if name in GROUPS}
+    found = {}
+    if house := [name for name in chosen if name in GROUPS]:
+        context = look(snapshot, con, past)
+        found = {name: GROUPS[name](context) for name in house}
     found |= {n: entries_of(n, g, snapshot) for n, g in config.features.items() if n in chosen and g.entries}
     return _Wanted(found, {n: g.sql for n, g in config.features.items() if n in chosen and g.sql})
 

@@ -13,9 +13,9 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
 
-from features import point, visible
+from features import grid_events, point, visible
 from features.derived import centres, kept, several
-from features.grid import Grid
+from features.grid import KEY, Grid, Joined, statistics
 from features.partials import Need, partials_sql
 from features.point_in_time import (
     Baseline, CountSince, Counts, Entry, Events, Feature, Lattice, Level, Moment, Silence, Since, State, Statistics,
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Shard", "emit_grid", "emit_point"]
-
-Tables = list[tuple[str, tuple[str, ...]]]
-"""Relations and the features that they hold."""
 
 
 @dataclass(frozen=True)
@@ -127,83 +124,87 @@ class Families:
         return list(found.values())
 
 
-def emit_grid(shard: Shard, entries: Sequence[Entry], first: int) -> Tables:
-    """Run the grid target; relations with ``e, m``. Needs ``calendar(e, m)`` on the connection."""
-    grid, families = Grid(shard.con, shard.lattice, first, shard.last, count()), Families(tuple(entries))
+def emit_grid(shard: Shard, entries: Sequence[Entry], first: int) -> list[Joined]:
+    """Run the grid target; relations with ``r``. Needs ``entity(e, id)`` and ``calendar(id, m, r)`` on the connection."""
+    grid, families = Grid(shard.con, shard.lattice, first, shard.last), Families(tuple(entries))
     cells: dict[Events, str] = {}
     lasts: dict[Events, str] = {}
 
     def cells_of(events: Events) -> str:
         if events not in cells:
-            cells[events] = grid.cells(shard.events(events))
+            cells[events] = grid_events.cells_of(grid, shard.events(events))
         return cells[events]
 
     def last_of(events: Events) -> str:
         if events not in lasts:
-            lasts[events] = grid.last_event(cells_of(events))
+            lasts[events] = grid_events.last_event(grid, cells_of(events))
         return lasts[events]
 
-    made: Tables = []
+    made: list[Joined] = []
     for stats in families.statistics:
         need = shard.need(stats)
         resets = {str(n): last_of(b.reset) for n, b in enumerate(need.baselines) if b.reset}
-        made.append((grid.statistics(need, shard.partials(need), resets), _names(stats)))
+        made.append(statistics(grid, need, shard.partials(need), resets))
     for events, wanted in families.events.items():
-        made.append((grid.events(wanted, cells_of(events)), _names(wanted)))
-    for states in families.states:
-        columns = [c for s in states for c in s.columns]
-        made.append((grid.states(states, shard.versions(states[0].table, states[0].entity, columns)), _names(states)))
-    for e in entries:
-        if isinstance(e, CountSince):
-            made.append((grid.count_since(e, cells_of(e.events), last_of(e.reset)), _names([e])))
-        elif isinstance(e, Level):
-            made.append((grid.level(e, cells_of(e.opened), cells_of(e.closed)), _names([e])))
-    return made
-
-
-def emit_point(shard: Shard, entries: Sequence[Entry], as_of: datetime) -> Tables:
-    """Run the point target; relations with ``e``."""
-    families, at, made = Families(tuple(entries)), str(microseconds(as_of)), Tables()
-    for stats in families.statistics:
-        need = shard.need(stats)
-        resets = {
-            str(n): point.last_sql(shard.events(b.reset), at)
-            if b.reset
-            else "SELECT NULL AS e, NULL::BIGINT AS t WHERE false"
-            for n, b in enumerate(need.baselines)
-        }
-        table = shard.partials(need)
-        made.append((f"({point.statistics_sql(need, shard.lattice, shard.last, table, resets)})", _names(stats)))
-    for events, wanted in families.events.items():
-        made.append((f"({point.events_sql(wanted, shard.events(events), at)})", _names(wanted)))
+        made.append(_plain(grid_events.events(grid, wanted, cells_of(events)), wanted))
     for states in families.states:
         columns = [c for s in states for c in s.columns]
         versions = shard.versions(states[0].table, states[0].entity, columns)
-        made.append((f"({point.state_sql(states, versions, at)})", _names(states)))
+        made.append(_plain(grid_events.states(grid, states, versions), states))
     for e in entries:
         if isinstance(e, CountSince):
-            made.append(
-                (f"({point.count_since_sql(e, shard.events(e.events), shard.events(e.reset), at)})", _names([e]))
-            )
+            made.append(_plain(grid_events.count_since(grid, e, cells_of(e.events), last_of(e.reset)), [e]))
         elif isinstance(e, Level):
-            made.append((f"({point.level_sql(e, shard.events(e.opened), shard.events(e.closed), at)})", _names([e])))
+            made.append(_plain(grid_events.level(grid, e, cells_of(e.opened), cells_of(e.closed)), [e]))
     return made
 
 
+def _plain(relation: str, entries: Sequence[Entry]) -> Joined:
+    """A relation that holds its features as columns; in brackets it is a subquery."""
+    alias = f"f{abs(hash(relation)):x}" if relation.startswith("(") else f"f_{relation}"
+    return Joined({alias: relation}, {name: f"{alias}.{ident(name)}" for name in _names(entries)})
+
+
+def emit_point(shard: Shard, entries: Sequence[Entry], as_of: datetime) -> list[Joined]:
+    """Run the point target; relations with ``e``."""
+    families, at = Families(tuple(entries)), str(microseconds(as_of))
+    made: list[tuple[str, Sequence[Entry]]] = []
+    for stats in families.statistics:
+        need = shard.need(stats)
+        resets = {
+            str(n): point.last_sql(shard.events(b.reset), at) if b.reset else point.NO_RESET
+            for n, b in enumerate(need.baselines)
+        }
+        made.append((point.statistics_sql(need, shard.lattice, shard.last, shard.partials(need), resets), stats))
+    for events, wanted in families.events.items():
+        made.append((point.events_sql(wanted, shard.events(events), at), wanted))
+    for states in families.states:
+        columns = [c for s in states for c in s.columns]
+        versions = shard.versions(states[0].table, states[0].entity, columns)
+        made.append((point.state_sql(states, versions, at), states))
+    for e in entries:
+        if isinstance(e, CountSince):
+            made.append((point.count_since_sql(e, shard.events(e.events), shard.events(e.reset), at), [e]))
+        elif isinstance(e, Level):
+            made.append((point.level_sql(e, shard.events(e.opened), shard.events(e.closed), at), [e]))
+    keyed = (
+        f"SELECT entity.id * {KEY} + {shard.last} AS r, found.* EXCLUDE (e) FROM ({{}}) AS found JOIN entity USING (e)"
+    )
+    return [_plain(f"({keyed.format(sql)})", wanted) for sql, wanted in made]
+
+
 def assemble(
-    shard: Shard, tables: Tables, features: Sequence[Feature], entries: Sequence[Entry], *, entity: str, on: str
+    shard: Shard, tables: Sequence[Joined], features: Sequence[Feature], entries: Sequence[Entry], *, entity: str
 ) -> pa.Table:
-    """Join all relations to ``spine(e, m)``; counts of entities without events are 0.
+    """Join all relations to ``spine(e, m, r)``; counts of entities without events are 0.
 
     Parameters
     ----------
     entity
         Name of the entity's column in the result.
-    on
-        Columns that the relations share with the spine: ``e, m`` of a grid, ``e`` of a point.
     """
-    joins = " ".join(f"LEFT JOIN {relation} AS f{n} USING ({on})" for n, (relation, _) in enumerate(tables))
-    sql = {name: f"f{n}.{ident(name)}" for n, (_, names) in enumerate(tables) for name in names}
+    joins = " ".join(f"LEFT JOIN {table} AS {alias} USING (r)" for one in tables for alias, table in one.tables.items())
+    sql = {name: expression for one in tables for name, expression in one.features.items()}
     zero = {f.name for e in entries if _counts(e) for f in e.features()}
     moments = {e.features()[0].name: e for e in entries if isinstance(e, Moment)}
     if moments:
@@ -214,8 +215,20 @@ def assemble(
         f", {_typed(f, sql[f.name], zero=f.name in zero)} AS {ident(f.name)}" for f in features if f.name in sql
     )
     as_of = f"make_timestamptz({shard.lattice.time('m')})"
-    query = f"SELECT e AS {ident(entity)}, {as_of} AS as_of{columns} FROM spine {joins} ORDER BY e, m"
-    return shard.con.sql(query).to_arrow_table()
+    table = shard.con.sql(
+        f"SELECT r, e AS {ident(entity)}, {as_of} AS as_of{columns} FROM spine {joins}"
+    ).to_arrow_table()
+    return _ordered(table).drop_columns(["r"])
+
+
+def _ordered(table: pa.Table) -> pa.Table:
+    """Sort by entity and cut-off, where the joins did not keep the spine's order."""
+    import pyarrow.compute as pc
+
+    key = table["r"].combine_chunks()
+    if len(key) < 2 or pc.all(pc.less(key[:-1], key[1:])).as_py():
+        return table
+    return table.take(pc.sort_indices(key))
 
 
 def _counts(entry: Entry) -> bool:

@@ -14,6 +14,7 @@ from features.workspace import ident, quote
 
 __all__ = ["events_sql", "state_sql", "statistics_sql"]
 
+NO_RESET = "SELECT CAST(NULL AS VARCHAR) AS e, CAST(NULL AS BIGINT) AS t WHERE false"
 _FOLD = {"a": "min", "z": "max"}
 
 
