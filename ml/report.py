@@ -1,7 +1,7 @@
 """One-file HTML reports: no script, no font, no picture from elsewhere; readable in ten years.
 
 Texts come in English and Simplified Chinese. What a code means is worded beside the code
-(:mod:`features.reasons`); the Chinese wording of codes and headings lies in
+(:mod:`features.validation.reasons`); the Chinese wording of codes and headings lies in
 ``templates/zh-CN.toml``. A company's own rules are shown as it wrote them.
 """
 
@@ -58,7 +58,7 @@ def wording(language: str) -> Mapping[str, Any]:
 
 def _worded(words: Mapping[str, Any], kind: str, code: str, english: str) -> str:
     """The wording of a code, where the text is the code's own; a company's advice stays as it is."""
-    from features.reasons import REASONS
+    from features.validation.reasons import REASONS
 
     known = REASONS.get(code)
     own = known is None or getattr(known, kind) != english

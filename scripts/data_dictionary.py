@@ -6,14 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from features.reasons import REASONS
+from features.validation.reasons import REASONS
 from features.tables import TABLES, Column, Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "data-dictionary.md"
 
 HEAD = """# Data dictionary
 
-Written by `python scripts/data_dictionary.py` from `features/tables.py` and `features/reasons.py`; a test checks
+Written by `python scripts/data_dictionary.py` from `features/tables.py` and `features/validation/reasons.py`; a test checks
 that it is current. Only `assets` and failures (tickets or services) are required.
 
 Every stored row also carries `source` (the source that delivered it), `event_time` (the table's clock, below),

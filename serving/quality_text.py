@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from features.failure_changes import Changes
     from features.failures import Failures
-    from features.findings import Finding
+    from features.validation.findings import Finding
     from features.validation import Report
 
 LISTED = 12

@@ -80,7 +80,7 @@ def _verdict(report: Report, *, strict: bool) -> int:
 
 def _sampled(drawn: Mapping[str, list[dict[str, Any]]], out: Path | None, *, as_json: bool) -> int:
     """Print a sample, or write it as one CSV per table."""
-    from features.findings import as_text
+    from features.validation.findings import as_text
 
     texts = {name: [as_text(row) for row in rows] for name, rows in drawn.items()}
     if as_json:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from features.commits import stale_since
+from features.ingest.commits import stale_since
 from features.errors import ConfigError, DataError, ForemendError, SourceError, WorkspaceError
 from features.ingest import Ingested, ingest
 from features.workspace import Workspace

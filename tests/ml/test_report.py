@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import ml
-from features.readiness import FALLBACKS
-from features.reasons import REASONS
+from features.validation.readiness import FALLBACKS
+from features.validation.reasons import REASONS
 from ml.report import wording
 
 TEMPLATE = Path(ml.__file__).parent / "templates" / "validation.html.j2"

@@ -1,9 +1,4 @@
-"""Where data come from: the only module that knows.
-
-A source is a query: DuckDB SQL over files (CSV, Parquet, JSON, globs; Excel through
-``read_excel('file.xlsx', 'Sheet')``), or the database's own SQL over a connection. Rows come out
-as Arrow tables, a batch at a time, named and valued as the source says them; what they mean is
-decided in :mod:`features.canonical`.
+"""Files as sources: DuckDB SQL over CSV, Parquet, JSON, globs, and Excel through calamine.
 
 Read incrementally, a source is asked again for the hour (the day, where stamps are text) before
 its watermark: a transaction may commit after a later one, and local hours repeat in autumn. Rows
@@ -12,82 +7,30 @@ that were there already are recognised by ingest.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.config import Source, expand
+from features.config import Source
 from features.errors import SourceError
+from features.sources.batches import BATCH_ROWS, OVERLAP, TEXT_OVERLAP, Since, mask
+from features.sources.values import arrow_table
 from features.workspace import Workspace, duck, ident, quote
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Since", "mask", "read"]
+__all__ = ["read_files"]
 
-BATCH_ROWS = 100_000
-OVERLAP = timedelta(hours=1)
-TEXT_OVERLAP = timedelta(hours=26)
-"""Stamps kept as text sort by their local reading: up to 26 hours lie between two zones."""
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EXCEL = re.compile(r"\bread_excel\s*\(\s*'((?:[^']|'')+)'\s*(?:,\s*'((?:[^']|'')+)'\s*)?\)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Since:
-    """From where an incremental read goes on: the largest value of `column` that was seen."""
-
-    column: str
-    value: datetime | int
-
-
-def read(workspace: Workspace, name: str, since: Since | None = None) -> Iterator[pa.Table]:
-    """Run a source's query.
-
-    Yields
-    ------
-    pyarrow.Table
-        Batches with the same column names. Types may differ from batch to batch where the
-        database has none of its own (SQLite). At least one batch, which may be empty.
-
-    Raises
-    ------
-    ConfigError
-        A ``${VAR}`` is not set.
-    SourceError
-        A file is missing or corrupt, the SQL is wrong, the database cannot be reached.
-    """
-    source = workspace.config.sources[name]
-    where = f"foremend.toml [sources.{name}]"
-    query = expand(source.query, f"{where} query").strip().rstrip(";")
-    if source.connection:
-        from features.databases import read_database
-
-        url = workspace.config.connections[source.connection].url
-        yield from read_database(url, query, source, since, where)
-    else:
-        yield from _read_files(workspace, query, source, since, where)
-
-
-def mask(text: str, *templates: str) -> str:
-    """Put ``${VAR}`` back where `text` shows the value of a variable that a template names."""
-    names = {name for template in templates for name in _VARIABLE.findall(template)}
-    values = sorted(((os.environ.get(name, ""), name) for name in names), key=lambda pair: -len(pair[0]))
-    for value, name in values:
-        text = text.replace(value, f"${{{name}}}") if value else text
-    return text
-
-
-def _read_files(
-    workspace: Workspace, query: str, source: Source, since: Since | None, where: str
-) -> Iterator[pa.Table]:
+def read_files(workspace: Workspace, query: str, source: Source, since: Since | None, where: str) -> Iterator[pa.Table]:
+    """Run a query over files; see :func:`features.sources.read`."""
     with _translated(source, where), duck(workspace.root / "tmp") as con:
         con.execute(f"SET file_search_path = {quote(str(workspace.root))}")
         con.execute(f"SET TimeZone = {quote(source.zone or 'UTC')}")
@@ -151,8 +94,6 @@ def _sheet(path: Path, sheet: str | None, where: str) -> pa.Table:
     Excel keeps every number as a float, so whole ones are read as integers: an id stays ``1204``.
     """
     import python_calamine
-
-    from features.databases import arrow_table
 
     try:
         book = python_calamine.CalamineWorkbook.from_path(str(path))

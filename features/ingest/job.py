@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.commits import State, check_same_meaning, recorded
 from features.errors import ConfigError, DataError, SourceError, UserError, nearest
-from features.loads import Load, check_options
-from features.publishing import Judged, publish
-from features.reasons import reason
+from features.ingest.commits import State, check_same_meaning, recorded
+from features.ingest.loads import Load, check_options
+from features.ingest.publishing import Judged, publish
+from features.ingest.staging import Staged, judge, make_canonical, open_raw, stage, stored_types, whole
 from features.sources import Since
-from features.staging import Staged, judge, make_canonical, open_raw, stage, stored_types, whole
+from features.validation.reasons import reason
 from features.workspace import Workspace, duck
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 ``validate`` reads one snapshot and says, for a planner and for whoever owns the sources:
 
-* what is there (:class:`~features.table_checks.TableProfile`), and what was set aside at ingest
+* what is there (:class:`~features.validation.table_checks.TableProfile`), and what was set aside at ingest
   (:class:`SetAside`);
-* what every check found (:class:`~features.findings.Finding`; a count of 0 is a check passed);
-* which columns hold only their final state, and how late rows arrive (:mod:`features.knowing`);
+* what every check found (:class:`~features.validation.findings.Finding`; a count of 0 is a check passed);
+* which columns hold only their final state, and how late rows arrive (:mod:`features.validation.knowing`);
 * what can be learned per asset class, and what happens where it cannot
-  (:mod:`features.readiness`).
+  (:mod:`features.validation.readiness`).
 
 Everything is set-based SQL; a table is read a few times however many rules there are.
 """
@@ -21,18 +21,17 @@ from datetime import datetime
 from typing import Any
 
 from features.failures import COLUMNS, Failures, attach
-from features.findings import Finding, Look, Severity, finding
-from features.knowing import Arrival, FinalState, arrivals, final_states, late_findings, revealed_by
-from features.readiness import ClassReadiness, readiness
-from features.reading_checks import readings
-from features.reasons import reason
-from features.rules import RowRule, row_rules
-from features.table_checks import TableProfile, before_installed, own_rules, profile, references, two_sources
 from features.tables import BOOKKEEPING, TABLES
-from features.ticket_checks import ticket_history
+from features.validation.findings import Finding, Look, Severity, finding
+from features.validation.knowing import Arrival, FinalState, arrivals, final_states, late_findings, revealed_by
+from features.validation.readiness import ClassReadiness, readiness
+from features.validation.reading_checks import readings
+from features.validation.reasons import reason
+from features.validation.table_checks import TableProfile, before_installed, own_rules, profile, references, two_sources
+from features.validation.ticket_checks import ticket_history
 from features.workspace import Snapshot
 
-__all__ = ["SCHEMA", "Report", "RowRule", "SetAside", "as_data", "row_rules", "sample", "validate"]
+__all__ = ["SCHEMA", "Report", "SetAside", "as_data", "sample", "validate"]
 
 SCHEMA = 1
 """Version of the report's JSON form; a field is never renamed without a new one."""
