@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from features.config import parse
+from features.tables import TABLES
 from features.validation.reasons import REASONS
 from features.validation.rules import row_rules
-from features.tables import TABLES
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 CONFIG = parse(
