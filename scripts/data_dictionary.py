@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from features.validation.reasons import REASONS
 from features.tables import TABLES, Column, Table
+from features.validation.reasons import REASONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "data-dictionary.md"
 

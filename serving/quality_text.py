@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from features.failure_changes import Changes
     from features.failures import Failures
-    from features.validation.findings import Finding
     from features.validation import Report
+    from features.validation.findings import Finding
 
 LISTED = 12
 """Findings and examples listed on a terminal; ``--json`` and ``--html`` have all."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from features.ingest.commits import stale_since
 from features.errors import ConfigError, DataError, ForemendError, SourceError, WorkspaceError
 from features.ingest import Ingested, ingest
+from features.ingest.commits import stale_since
 from features.workspace import Workspace
 
 Company = Callable[..., Workspace]
