@@ -23,7 +23,7 @@ Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
 
 Words = Annotated[list[Word], Field(max_length=100)]
 
-Days = Annotated[float, PlainSerializer(lambda days: int(days) if days == int(days) else days, return_type=float)]
+Days = Annotated[float, PlainSerializer(lambda days: int(days) if days == int(days) else days, return_type=int | float)]
 """A number of days: 7, not 7.0."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]

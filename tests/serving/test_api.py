@@ -250,6 +250,7 @@ def all_pages(client: TestClient, path: str, **params: Any) -> list[dict[str, An
 def test_a_score_carries_what_made_it(client: TestClient, scored: ScoringRun) -> None:
     score = client.get("/v1/risk-scores", params={"asset": "a39"}).json()["data"][0]
     assert score["probabilities"] == [{"horizon_days": 1, "probability": 0.38}, {"horizon_days": 7, "probability": 0.9}]
+    assert [type(chance["horizon_days"]) for chance in score["probabilities"]] == [int, int]
     assert (score["as_of"], score["data_as_of"]) == ("2024-06-01T16:00:00Z", "2024-06-01T16:00:00Z")
     assert (score["model_version"], score["calibration_status"]) == ("risk/1", "calibrated")
     assert datetime.fromisoformat(score["scored_at"]) <= datetime.now(UTC)
