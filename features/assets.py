@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from features.context import look
 from features.custom import entries_of
-from features.emission import Shard, assemble, emit_grid, emit_point
+from features.emission import Shard, assemble, build_for, emit_grid, emit_point
 from features.errors import ConfigError, DataError, nearest
 from features.failures import failures
 from features.grid import KEY
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["GROUPS", "build", "build_grid", "build_point", "entries", "feature_set", "stream_grid"]
+__all__ = ["GROUPS", "build", "build_for", "build_grid", "build_point", "entries", "feature_set", "stream_grid"]
 
 Say = Callable[[str], None]
 

@@ -22,13 +22,13 @@ from features.point_in_time import (
     microseconds,
 )  # fmt: skip
 from features.tables import TABLES
-from features.workspace import Snapshot, ident, quote
+from features.workspace import Snapshot, duck, ident, quote
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Shard", "emit_grid", "emit_point"]
+__all__ = ["Shard", "assemble", "build_for", "emit_grid", "emit_point"]
 
 
 @dataclass(frozen=True)
@@ -252,3 +252,46 @@ def _register_moments(shard: Shard, moments: Mapping[str, Moment]) -> None:
 
 def _names(entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(f.name for e in entries for f in e.features())
+
+
+def build_for(
+    snapshot: Snapshot, entries: Sequence[Entry], spine: Sequence[tuple[str, datetime]], entity: str
+) -> pa.Table:
+    """Features of any entity: one row per (entity, instant) of the spine, ordered.
+
+    Parameters
+    ----------
+    entries
+        Entries of the spec over that entity.
+    spine
+        What is wanted: the point target for one instant, the grid for several that lie whole days apart.
+    entity
+        Name of the entity's column: ``ticket_id``, ``customer_id`` ...
+    """
+    lattice = Lattice.through(spine[0][1])
+    wanted = [(name, lattice.number(as_of)) for name, as_of in spine]
+    first, last = min(m for _, m in wanted), max(m for _, m in wanted)
+    features = tuple(f for e in entries for f in e.features())
+    with duck(snapshot.workspace.root / "tmp") as con:
+        lay_spine(con, wanted, first, last)
+        shard = Shard(con, snapshot, lattice, last)
+        tables = emit_point(shard, entries, spine[0][1]) if first == last else emit_grid(shard, entries, first)
+        return assemble(shard, tables, features, entries, entity=entity)
+
+
+def lay_spine(con: duckdb.DuckDBPyConnection, wanted: Sequence[tuple[str, int]], first: int, last: int) -> None:
+    """Make ``entity``, ``calendar`` and ``spine`` from pairs of entity and cut-off."""
+    import pyarrow as pa
+
+    names, cells = zip(*sorted(set(wanted)), strict=True)
+    con.register("pairs", pa.table({"e": pa.array(names, pa.string()), "m": pa.array(cells, pa.int64())}))
+    con.execute(
+        "CREATE TEMP TABLE entity AS SELECT e, row_number() OVER (ORDER BY e) AS id FROM (SELECT DISTINCT e FROM pairs)"
+    )
+    con.execute(
+        f"CREATE TEMP TABLE calendar AS SELECT id, m, id * {KEY} + m AS r FROM entity, "
+        f"(SELECT unnest(range({first}, {last + 1})) AS m)"
+    )
+    con.execute(
+        f"CREATE TEMP TABLE spine AS SELECT e, m, id * {KEY} + m AS r FROM pairs JOIN entity USING (e) ORDER BY r"
+    )

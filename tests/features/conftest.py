@@ -44,12 +44,11 @@ def _frame(name: str, rows: Rows) -> pa.Table:
     return pa.table(arrays)
 
 
-@pytest.fixture
-def committed(tmp_path: Path) -> Committed:
-    """Make a workspace from the body of a ``foremend.toml`` and rows by table."""
+@pytest.fixture(scope="session")
+def commit_to() -> Committed:
+    """Make a workspace in a folder, from the body of a ``foremend.toml`` and rows by table."""
 
-    def make(toml: str = "", **tables: Rows) -> Workspace:
-        root = tmp_path / "workspace"
+    def make(root: Path, toml: str = "", /, **tables: Rows) -> Workspace:
         root.mkdir(exist_ok=True)
         (root / "foremend.toml").write_text(f'[workspace]\nid = "test"\n{toml}', encoding="utf-8")
         for name, rows in tables.items():
@@ -57,6 +56,16 @@ def committed(tmp_path: Path) -> Committed:
             partition = ["month"] if name in TABLES and TABLES[name].kind == "fact" else None
             write_deltalake(str(folder), _frame(name, rows), partition_by=partition, mode="append")
         return Workspace.open(root)
+
+    return make
+
+
+@pytest.fixture
+def committed(tmp_path: Path, commit_to: Committed) -> Committed:
+    """Make the test's own workspace; again for more rows."""
+
+    def make(toml: str = "", **tables: Rows) -> Workspace:
+        return commit_to(tmp_path / "workspace", toml, **tables)
 
     return make
 

@@ -6,12 +6,16 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from features.assets import GROUPS, build, build_grid, entries, feature_set
+from features.assets import GROUPS, build, build_for, build_grid, build_point, entries, feature_set
 from features.point_in_time import (
     Baseline, CountSince, Counts, Events, Level, Moment, Silence, Since, State, Statistics,
 )  # fmt: skip
@@ -406,3 +410,160 @@ def test_both_targets_equal_the_reference_on_every_feature(committed: Made, kind
 def test_both_targets_equal_the_reference_on_more_rows(committed: Made, seed: int, kind: str) -> None:
     rows = some_rows(seed, kind)
     assert check(committed(TOML, **rows), rows, CUTOFFS) > 5000
+
+
+# ── nothing known later changes anything ────────────────────────────────────────────────────────
+
+AS_OF = FIRST + 31 * DAY
+
+
+def changed_later(rows: Rows, rng: random.Random) -> Rows:
+    """The same rows, with one more, or one changed, that was known at or after :data:`AS_OF`."""
+    table = rng.choice(sorted(rows))
+    at = AS_OF + rng.choice([timedelta(0), timedelta(microseconds=1), timedelta(hours=rng.randrange(900))])
+    later = [n for n, r in enumerate(rows[table]) if r["known_at"] >= AS_OF]
+    found = {name: list(kept) for name, kept in rows.items()}
+    row = dict(rng.choice(rows[table])) | {"known_at": at, "ingested_at": at + DAY * 99}
+    if TABLES[table].kind == "fact":
+        row["event_time"] = rng.choice([row["event_time"], an_instant(rng)])
+    noise = {"pressure": 1e9, "temperature": math.inf, "code": "E9", "component": "gear", "action": "inspected", "ticket_type": "new",
+             "closed_at": at, "opened_at": FIRST, "performed_at": FIRST + DAY, "due_at": FIRST, "batch": "b9", "deleted": True,
+             "retired_at": FIRST + DAY, "installed_at": at}  # fmt: skip
+    for column in rng.sample(sorted(noise), 4):
+        if column in row or column == "deleted" and TABLES[table].kind == "versioned":
+            row[column] = noise[column]
+    if later and rng.random() < 0.4:
+        found[table][rng.choice(later)] = row
+    else:
+        found[table].append(row)
+    return found
+
+
+@pytest.fixture(scope="module")
+def unchanged(
+    tmp_path_factory: pytest.TempPathFactory, commit_to: Callable[..., Workspace]
+) -> Callable[[str], list[pd.DataFrame]]:
+    """Features of the unchanged rows, by kind of lateness."""
+    return cache(lambda kind: tables_at(commit_to(tmp_path_factory.mktemp("before"), TOML, **some_rows(4, kind))))
+
+
+def nothing_changes(before: list[pd.DataFrame], workspace: Workspace) -> None:
+    for old, new in zip(before, tables_at(workspace), strict=True):
+        assert len(old) == len(new)
+        for name in old.columns:
+            pd.testing.assert_series_equal(old[name], new[name], rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(LATENESS))
+def test_adding_or_changing_any_row_known_at_or_after_the_cut_off_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, commit_to: Callable[..., Workspace],
+    unchanged: Callable[[str], list[pd.DataFrame]], seed: int, kind: str,
+) -> None:  # fmt: skip
+    rows = changed_later(some_rows(4, kind), random.Random(seed))
+    nothing_changes(unchanged(kind), commit_to(tmp_path_factory.mktemp("after"), TOML, **rows))
+
+
+@pytest.mark.proof
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**9), kind=st.sampled_from(LATENESS))
+def test_adding_or_changing_any_of_many_rows_known_later_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, commit_to: Callable[..., Workspace],
+    unchanged: Callable[[str], list[pd.DataFrame]], seed: int, kind: str,
+) -> None:  # fmt: skip
+    rows = changed_later(some_rows(4, kind), random.Random(seed))
+    nothing_changes(unchanged(kind), commit_to(tmp_path_factory.mktemp("after"), TOML, **rows))
+
+
+def tables_at(workspace: Workspace) -> list[pd.DataFrame]:
+    """Both targets at :data:`AS_OF` and the days before."""
+    snapshot = workspace.pin()
+    cutoffs = [AS_OF - 9 * DAY, AS_OF - DAY, AS_OF]
+    return [build_point(snapshot, AS_OF).to_pandas(), build_grid(snapshot, cutoffs).to_pandas()]
+
+
+def test_a_row_known_before_the_cut_off_does_change_something(
+    commit_to: Callable[..., Workspace], tmp_path: Path
+) -> None:
+    rows = some_rows(4, "prompt")
+    at = AS_OF - timedelta(microseconds=1)
+    more = {
+        **rows,
+        "readings": [*rows["readings"], {"asset_id": "A", "event_time": at, "known_at": at, "pressure": 500.0}],
+    }
+    before, after = (
+        build_point(commit_to(tmp_path / n, TOML, **r).pin(), AS_OF).to_pandas() for n, r in (("a", rows), ("b", more))
+    )
+    assert after["reading_pressure_max_7d"].iloc[0] == 500.0 != before["reading_pressure_max_7d"].iloc[0]
+
+
+# ── another entity ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_entity_is_a_parameter_of_the_spec(committed: Made) -> None:
+    rng = random.Random(5)
+    states = ["opened", "on_hold", "resumed", "transferred"]
+    rows = [
+        {
+            "system": "s",
+            "ticket_id": f"T{n % 5}",
+            "event_time": (at := an_instant(rng)),
+            "known_at": at + lateness(rng, "late"),
+            "state": rng.choice(states),
+        }
+        for n in range(120)
+    ]
+    snapshot = committed("", ticket_events=rows).pin()
+    happened = Events("event", "ticket_events", by="state", entity="ticket_id")
+    spec = (Counts(happened, (1, 7, None), tuple(states)), Since(happened, tuple(states)))
+    cutoffs = [FIRST + n * DAY for n in (3, 9, 10, 33)]
+    checks = 0
+    for as_of in cutoffs:
+        spine = [(f"T{n}", as_of) for n in range(5)]
+        for target in (
+            build_for(snapshot, spec, spine, "ticket_id"),
+            build_for(snapshot, spec, [(t, c) for c in cutoffs for t, _ in spine], "ticket_id"),
+        ):
+            found = {(r["ticket_id"], r["as_of"]): r for r in target.to_pylist()}
+            for ticket, _ in spine:
+                seen = [
+                    r for r in rows if r["ticket_id"] == ticket and r["known_at"] < as_of and r["event_time"] < as_of
+                ]
+                row = found[ticket, as_of]
+                for window in (1, 7, None):
+                    inside = [r for r in seen if window is None or r["event_time"] >= as_of - window * DAY]
+                    name = "ever" if window is None else f"{window}d"
+                    assert row[f"event_count_{name}"] == len(inside)
+                    assert row[f"event_count_on_hold_{name}"] == sum(r["state"] == "on_hold" for r in inside)
+                    checks += 2
+                last = max((r["event_time"] for r in seen), default=None)
+                assert same(row["event_days_since_last"], last and (as_of - last) / DAY)
+                checks += 1
+    assert checks == len(cutoffs) * 2 * 5 * 7
+
+
+# ── kept partials ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_kept_day_partials_equal_the_full_computation_after_late_and_new_rows(committed: Made) -> None:
+    toml = TOML.replace("[time]", '[time]\ncutoff_utc = "00:00"')
+    rows = some_rows(6, "late")
+    first = {**rows, "readings": [r for r in rows["readings"] if r["known_at"] < AS_OF]}
+    then = [r for r in rows["readings"] if r["known_at"] >= AS_OF]
+    workspace = committed(toml, **first)
+    compare_kept(workspace, AS_OF)
+    files = {path.name for path in workspace.derived.rglob("*.parquet")}
+    assert len(files) == len({r["event_time"].strftime("%Y-%m") for r in first["readings"]})
+    assert any(r["event_time"] < AS_OF for r in then), "the second load must reach back"
+    workspace = committed(toml, readings=then)
+    compare_kept(workspace, AS_OF + 20 * DAY)
+    compare_kept(workspace, AS_OF)
+    (workspace.derived / "readings").rename(workspace.derived / "away")
+    compare_kept(workspace, AS_OF + 20 * DAY)
+
+
+def compare_kept(workspace: Workspace, as_of: datetime) -> None:
+    snapshot = workspace.pin()
+    kept, full = (build_point(snapshot, as_of, derived=derived).to_pandas() for derived in (True, False))
+    assert any(workspace.derived.rglob("*.parquet"))
+    pd.testing.assert_frame_equal(kept, full, rtol=1e-9, atol=1e-9)
