@@ -77,7 +77,7 @@ class RiskConfig:
     calibrate_until: datetime | date | None = None
     observed_until: datetime | date | None = None
     every_days: Annotated[int, Field(ge=0)] = 0
-    max_rows: Annotated[int, Field(ge=1_000)] = 40_000
+    max_rows: Annotated[int, Field(ge=1_000)] = 30_000
     max_modes: Annotated[int, Field(ge=1)] = 8
     min_mode_failures: Annotated[int, Field(ge=1)] = 10
     min_failures: Annotated[int, Field(ge=1)] = 20

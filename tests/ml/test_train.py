@@ -109,18 +109,18 @@ def test_the_run_says_what_it_was_made_of(workspace, report):
     assert run.data.metrics["model_7d_brier"] == pytest.approx(report.quality("model", 7).brier)
 
 
-def test_the_command_prints_model_and_baseline_and_the_next_command(fleet, connect_fleet, tmp_path, capsys):
+def test_the_command_prints_model_and_baseline_and_the_next_command(workspace, report, capsys):
     from serving.cli import run
 
-    connect_fleet(fleet, tmp_path / "pumps")
-    assert run(["-w", str(tmp_path / "pumps"), "train", "risk"]) == 0
+    assert run(["-w", str(workspace.root), "train", "risk"]) == 0
     out, err = capsys.readouterr()
     assert [word in out for word in ("7 d", "model", "baseline", "AP")] == [True] * 4
-    assert f"foremend -w {tmp_path / 'pumps'} score" in err
-    assert run(["-w", str(tmp_path / "pumps"), "train", "risk", "--json"]) == 0
+    assert f"foremend -w {workspace.root} score" in err
+    assert run(["-w", str(workspace.root), "train", "risk", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["version"] == "2"
+    assert int(data["version"]) > int(report.version)
     assert {q["horizon_days"] for q in data["qualities"]} == {1, 7, 14}
+    assert data["split"]["train_until"] == report.split.train_until.isoformat(sep=" ")
 
 
 def test_no_failures_is_an_error_that_names_the_rule(make_fleet, connect_fleet, tmp_path):
@@ -179,7 +179,7 @@ def split(config=None, days=365, assets=10):
 
 
 def test_every_slice_has_room_for_the_longest_horizon():
-    for days in (121, 150, 200, 365, 1000):
+    for days in (122, 150, 200, 365, 1000):
         found = split(days=days)
         for name in SLICES:
             first, end = found.ends(name)
