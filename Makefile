@@ -8,6 +8,8 @@ PART ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 # Real data for tests, proofs and examples, where they are present; their tests skip with a reason elsewhere.
 export FOREMEND_DATA ?= $(realpath ../shared/data)
+# Compiled modules start twice as fast; some machines switch that off.
+unexport PYTHONDONTWRITEBYTECODE
 # Small matrices on few cores: one pool of threads is faster than many.
 export OMP_NUM_THREADS ?= 2
 
@@ -19,7 +21,7 @@ $(READY): requirements/uv.lock requirements/dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: found no Python of at least 3.11. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $(READY)
 

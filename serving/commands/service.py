@@ -70,7 +70,7 @@ def keys() -> None:
     """Create, list and revoke API keys.
 
     \b
-    foremend keys create planner --scope read              shown once, good until revoked
+    foremend keys create planner                           may read; shown once, good until revoked
     foremend keys create portal --scope read --days 90     good for 90 days
     foremend keys list
     foremend keys revoke 1f0c9a2b
@@ -80,7 +80,7 @@ def keys() -> None:
 @keys.command()
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True,
+    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, default=("read",), show_default=True,
     help="What it is good for; repeat for several. admin is good for everything.",
 )  # fmt: skip
 @click.option("--days", type=click.IntRange(min=1), help="Days that it is good for.  [default: until revoked]")
@@ -90,7 +90,7 @@ def create(folder: Path, name: str, scopes: tuple[str, ...], days: int | None, a
     """Make a key called NAME and print it: the only time that it is shown.
 
     \b
-    foremend keys create planner --scope read
+    foremend keys create planner
     foremend keys create nightly --scope read --scope ingest --days 365
     """  # noqa: D301
     from serving.auth import create_key
