@@ -201,17 +201,10 @@ def test_a_large_fleet_thins_its_cut_offs_to_keep_within_max_rows():
     assert len(found.cutoffs()) * 500 <= 10_000 + 500
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        {"train_until": T0 - timedelta(days=1)},
-        {"calibrate_until": T0 + timedelta(days=700)},
-        {"start": T0 + timedelta(days=240)},
-    ],
-)
-def test_instants_out_of_order_are_refused_by_name(setting):
+@pytest.mark.parametrize(("name", "day"), [("train_until", -1), ("calibrate_until", 700), ("calibrate_until", 20)])
+def test_instants_out_of_order_are_refused_by_name(name, day):
     with pytest.raises(ConfigError, match="train_until"):
-        split(RiskConfig(**setting))
+        split(RiskConfig(**{name: T0 + timedelta(days=day)}))
 
 
 def test_the_gate_wants_both_ranking_and_distance():
