@@ -61,7 +61,7 @@ def test_keys_are_listed_with_everything_but_themselves(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["create", "planner"], "Missing option '--scope'"),
+        (["create"], "Missing argument 'NAME'"),
         (["create", "planner", "--scope", "red"], "'red' is not one of"),
         (["create", "planner", "--scope", "read", "--days", "0"], "--days"),
         (["revoke", "nope"], "no working key has the id 'nope'"),
