@@ -1,0 +1,1 @@
+"""Benchmarks: our engine and its rivals, side by side in one run."""
