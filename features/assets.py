@@ -302,7 +302,8 @@ def _choose(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence
     if house := [name for name in chosen if name in GROUPS]:
         context = look(snapshot, con, past)
         found = {name: GROUPS[name](context) for name in house}
-    found |= {n: entries_of(n, g, snapshot) for n, g in config.features.items() if n in chosen and g.entries}
+    own = {n: entries_of(n, g, snapshot) for n, g in config.features.items() if n in chosen}
+    found |= {n: made for n, made in own.items() if made}
     return _Wanted(found, {n: g.sql for n, g in config.features.items() if n in chosen and g.sql})
 
 
@@ -357,9 +358,9 @@ def _with_queries(shard: Shard, table: pa.Table, wanted: _Wanted) -> pa.Table:
     for group, sql in wanted.queries.items():
         features = _columns(con, group, sql)
         con.execute(f"CREATE OR REPLACE TEMP TABLE own_{group} AS {sql}")
-        twice = con.execute(f"SELECT count(*) - count(DISTINCT (asset_id, as_of)) FROM own_{group}").fetchone()
-        if twice and twice[0]:
-            raise ConfigError(f"{twice[0]} rows repeat an asset_id and as_of", where=f"foremend.toml [features.{group}] sql",
+        ((twice,),) = con.execute(f"SELECT count(*) - count(DISTINCT (asset_id, as_of)) FROM own_{group}").fetchall()
+        if twice:
+            raise ConfigError(f"{twice} rows repeat an asset_id and as_of", where=f"foremend.toml [features.{group}] sql",
                               expected="one row each")  # fmt: skip
         joins += f" LEFT JOIN own_{group} USING (asset_id, as_of)"
         columns += "".join(

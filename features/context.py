@@ -97,8 +97,8 @@ def _attributes(
         return ()
     counts = con.execute(
         f"SELECT {', '.join(f'count({ident(c)})' for c in types)} FROM ({snapshot.relation('assets')})"
-    ).fetchone()
-    held = [name for name, n in zip(types, counts or (), strict=True) if n]
+    ).fetchall()
+    held = [name for name, n in zip(types, counts[0], strict=True) if n]
     order = {name: n for n, name in enumerate(TABLES["assets"].names)}
     return tuple(
         (name, "category" if types[name] == "VARCHAR" else "number")

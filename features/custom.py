@@ -49,6 +49,7 @@ __all__ = ["entries_of"]
 _checked = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 Window = Annotated[float, Field(gt=0, le=3660)]
 Days = Annotated[int, Field(ge=1, le=3660)]
+_UNKNOWN_KEY = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 
 
 @_checked
@@ -141,9 +142,10 @@ def _entry(name: str, raw: Mapping[str, Any], snapshot: Snapshot, where: str) ->
 
 
 def _translate(error: ValidationError, form: type[Any], where: str) -> ConfigError:
-    first = error.errors(include_url=False, include_context=False)[0]
+    complaints = error.errors(include_url=False, include_context=False)
+    first = next((c for c in complaints if c["type"] in _UNKNOWN_KEY), complaints[0])
     key = ".".join(map(str, first["loc"]))
-    if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+    if first["type"] in _UNKNOWN_KEY:
         return ConfigError(f"unknown key '{key}'", where=where, todo=nearest(key, [f.name for f in fields(form)]))
     if first["type"].startswith("missing"):
         return ConfigError(f"the key '{key}' is missing", where=where)

@@ -72,7 +72,7 @@ def _levels(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, colu
         return [0.0] * len(columns)
     facts = visible.facts(snapshot, need.table, columns, entity=need.entity, months=months)
     levels = ", ".join(f"avg({ident(c)}) FILTER (isfinite({ident(c)}))" for c in columns)
-    found = con.execute(f"SELECT {levels} FROM (SELECT * FROM ({facts}) LIMIT 20000)").fetchone() or ()
+    (found,) = con.execute(f"SELECT {levels} FROM (SELECT * FROM ({facts}) LIMIT 20000)").fetchall()
     return [float(f"{level or 0.0:.3g}") for level in found]
 
 

@@ -8,7 +8,6 @@ busy for all; medians are compared.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -79,9 +78,14 @@ def make(folder: Path, assets: int, *, late_share: float = 0.0, say: Say) -> Wor
     from features.demo.bench import bench_readings
     from features.ingest import ingest
 
-    say(f"making {assets:,} assets × 8,760 hours × {len(CHANNELS)} channels" + (f", {late_share:.0%} late" if late_share else ""))
+    say(
+        f"making {assets:,} assets × 8,760 hours × {len(CHANNELS)} channels"
+        + (f", {late_share:.0%} late" if late_share else "")
+    )
     bench_readings(folder, assets, late_share=late_share)
-    lines = ",\n".join("    {" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in entry.items()) + "}" for entry in ENTRIES)
+    lines = ",\n".join(
+        "    {" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in entry.items()) + "}" for entry in ENTRIES
+    )
     with (folder / "foremend.toml").open("a", encoding="utf-8") as toml:
         toml.write(f"\n[features.bench]\nentries = [\n{lines},\n]\n")
     workspace = Workspace.open(folder)
@@ -150,7 +154,9 @@ def _difference(ours: pd.DataFrame, other: pd.DataFrame) -> tuple[float, int]:
     import numpy as np
 
     keys = ["asset_id", "as_of"]
-    both = other.astype({"asset_id": str}).merge(ours.astype({"asset_id": str}), on=keys, suffixes=("", " ours"), validate="1:1")
+    both = other.astype({"asset_id": str}).merge(
+        ours.astype({"asset_id": str}), on=keys, suffixes=("", " ours"), validate="1:1"
+    )
     names = [c for c in other.columns if c not in keys]
     worst = 0.0
     for name in names:
@@ -179,13 +185,19 @@ def _measure(root: Path) -> Memory:
     workspace = Workspace.open(root)
     snapshot = workspace.pin()
     feature_set(snapshot, groups=["bench"])
-    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    idle = _peak_kib()
     started = time.perf_counter()
     build_grid(snapshot, cutoffs_of(workspace), groups=["bench"])
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = _peak_kib()
     rows = sum(row[1] for row in _scan(duck(), snapshot))
     return Memory(rows, seconds, (peak - idle) / 1024)
+
+
+def _peak_kib() -> int:
+    """Highest resident memory of this process since it began; ``getrusage`` would count its parent's too."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 if __name__ == "__main__":

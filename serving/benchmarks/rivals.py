@@ -61,10 +61,16 @@ def in_polars(files: Sequence[str], cutoffs: Sequence[datetime]) -> pd.DataFrame
     parts = []
     for w in WINDOWS:
         keys = ("n", "s", "q", *(("d", "dd", "ds") if w in TRENDS else ()))
-        parts += [pl.col(f"{k}_{c}").rolling_sum(w, min_samples=1).over("asset_id").alias(f"{k}_{c}_{w}") for k in keys for c in CHANNELS]
+        parts += [
+            pl.col(f"{k}_{c}").rolling_sum(w, min_samples=1).over("asset_id").alias(f"{k}_{c}_{w}")
+            for k in keys
+            for c in CHANNELS
+        ]
         parts += [pl.col(f"a_{c}").rolling_min(w, min_samples=1).over("asset_id").alias(f"a_{c}_{w}") for c in CHANNELS]
         parts += [pl.col(f"z_{c}").rolling_max(w, min_samples=1).over("asset_id").alias(f"z_{c}_{w}") for c in CHANNELS]
-    wide = wide.select("asset_id", "m", pl.col("t").forward_fill().over("asset_id"), *(f"l_{c}" for c in CHANNELS), *parts)
+    wide = wide.select(
+        "asset_id", "m", pl.col("t").forward_fill().over("asset_id"), *(f"l_{c}" for c in CHANNELS), *parts
+    )
     wide = wide.filter(pl.col("m") >= 0)
     found: list[Any] = []
     for c in CHANNELS:
@@ -73,7 +79,10 @@ def in_polars(files: Sequence[str], cutoffs: Sequence[datetime]) -> pd.DataFrame
             mean = (s / n + centre[c]).alias(f"bench_{c}_mean_{w}d")
             std = ((q - s * s / n).clip(0) / (n - 1)).sqrt().alias(f"bench_{c}_std_{w}d")
             found += [n.cast(pl.Float64).alias(f"bench_{c}_count_{w}d"), mean, std]
-            found += [pl.col(f"a_{c}_{w}").alias(f"bench_{c}_min_{w}d"), pl.col(f"z_{c}_{w}").alias(f"bench_{c}_max_{w}d")]
+            found += [
+                pl.col(f"a_{c}_{w}").alias(f"bench_{c}_min_{w}d"),
+                pl.col(f"z_{c}_{w}").alias(f"bench_{c}_max_{w}d"),
+            ]
             if w in TRENDS:
                 d, dd, ds = (pl.col(f"{k}_{c}_{w}") for k in ("d", "dd", "ds"))
                 spread = n * dd - d * d
@@ -108,7 +117,9 @@ def in_pandas(files: Sequence[str], cutoffs: Sequence[datetime]) -> pd.DataFrame
             n, d, dd = columns[f"bench_volt_count_{w}d"], sums["day"].to_numpy(), sums["day2"].to_numpy()
             spread = n * dd - d * d
             for c in CHANNELS:
-                slope = (n * sums[f"day_{c}"].to_numpy() - d * sums[c].to_numpy()) / pd.Series(spread).where(spread > 0).to_numpy()
+                slope = (n * sums[f"day_{c}"].to_numpy() - d * sums[c].to_numpy()) / pd.Series(spread).where(
+                    spread > 0
+                ).to_numpy()
                 columns[f"bench_{c}_slope_{w}d"] = slope
                 columns[f"bench_{c}_last_minus_mean_{w}d"] = frame[c].to_numpy() - columns[f"bench_{c}_mean_{w}d"]
     columns |= {f"bench_{c}_last_1d": frame[c].to_numpy() for c in CHANNELS}

@@ -21,9 +21,17 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--assets", type=click.IntRange(1), default=100, show_default=True, help="Assets of the fleet, 8,760 hourly readings each.")
+@click.option(
+    "--assets",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Assets of the fleet, 8,760 hourly readings each.",
+)
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="Interleaved repeats.")
-@click.option("--tenfold/--no-tenfold", default=True, show_default=True, help="Also ten times the assets, with peak memory.")
+@click.option(
+    "--tenfold/--no-tenfold", default=True, show_default=True, help="Also ten times the assets, with peak memory."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def features(assets: int, repeats: int, tenfold: bool, as_json: bool) -> None:
     """The feature engine beside a scan, hand-written Polars and idiomatic pandas.
@@ -60,9 +68,14 @@ def _show(races: dict[str, Race], sizes: list[Memory]) -> None:
     rows = []
     for name, r in races.items():
         runs = {"scan": r.scan, "foremend, grid": r.grid, "polars, by hand": r.polars, "pandas, idiomatic": r.pandas}
-        rows += [(name, who, f"{s * 1000:,.0f} ms", f"{s / r.scan:.1f}", f"{s / r.grid:.2f}") for who, s in runs.items() if s]
+        rows += [
+            (name, who, f"{s * 1000:,.0f} ms", f"{s / r.scan:.1f}", f"{s / r.grid:.2f}") for who, s in runs.items() if s
+        ]
     table(("case", "who", "median", "scans", "of ours"), rows)
     for name, r in races.items():
         say(f"{name}: {r.rows:,} rows, {r.cutoffs} cut-offs, {r.features} features; "
             f"{r.compared:,} values compared, largest difference {r.difference:.1e}")  # fmt: skip
-    table(("rows", "seconds", "peak above idle"), [(f"{m.rows:,}", f"{m.seconds:.1f}", f"{m.peak_mib:,.0f} MiB") for m in sizes])
+    table(
+        ("rows", "seconds", "peak above idle"),
+        [(f"{m.rows:,}", f"{m.seconds:.1f}", f"{m.peak_mib:,.0f} MiB") for m in sizes],
+    )

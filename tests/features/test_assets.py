@@ -1,0 +1,313 @@
+"""Groups of features over assets: one contract for all, the cohort, and a company's own groups."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from features.assets import GROUPS, build, build_grid, build_point, feature_set
+from features.errors import ConfigError, DataError
+from features.workspace import Workspace
+
+DAY = timedelta(days=1)
+START = datetime(2024, 1, 1, 16, tzinfo=UTC)
+AS_OF = START + 60 * DAY
+TOML = """
+[channels.pressure]
+unit = "bar"
+[channels."flow_2"]
+[[failures]]
+version = 1
+query = "SELECT asset_id, event_time, known_at, code AS failure_mode FROM alarms_rows WHERE code = 'E 2'"
+"""
+Made = Callable[..., Workspace]
+NAME = re.compile(r"^[a-z][\w]*$")
+WINDOW = re.compile(r"_(\d+d|\d+h|ever)$")
+
+
+def fleet() -> dict[str, list[dict[str, Any]]]:
+    """Three assets over 60 days: a bit of every table that a group reads."""
+    assets = [
+        {
+            "asset_id": f"M{n}",
+            "asset_model": "m1",
+            "installed_at": START - 400 * DAY,
+            "known_at": START - 400 * DAY,
+            "weight": 1.5 * n,
+        }
+        for n in range(3)
+    ]
+    readings = [
+        {"asset_id": f"M{n}", "event_time": START + d * DAY + timedelta(hours=3 * n), "pressure": 100.0 + d % 7 + n, "flow_2": 0.5 * d}
+        for d in range(60) for n in range(3)
+    ]  # fmt: skip
+    alarms = [
+        {"asset_id": f"M{d % 3}", "event_time": START + d * DAY + timedelta(hours=9), "code": f"E {d % 4}"}
+        for d in range(0, 60, 5)
+    ]
+    services = [
+        {
+            "service_id": f"s{d}",
+            "asset_id": f"M{d % 3}",
+            "performed_at": START + d * DAY,
+            "component": ["Pump", "阀门"][d % 2],
+        }
+        for d in range(0, 50, 7)
+    ]
+    tickets = [
+        {"system": "t", "ticket_id": f"t{d}", "asset_id": f"M{d % 3}", "ticket_type": "fault", "opened_at": START + d * DAY,
+         "closed_at": START + (d + 2) * DAY} for d in range(0, 60, 6)
+    ]  # fmt: skip
+    plans = [{"plan_id": "p", "asset_id": "M1", "component": "Pump", "planned_at": START, "due_at": AS_OF + 5 * DAY}]
+    return {
+        "assets": assets,
+        "readings": readings,
+        "alarms": alarms,
+        "services": services,
+        "tickets": tickets,
+        "maintenance_plans": plans,
+    }
+
+
+@pytest.fixture
+def workspace(committed: Made) -> Workspace:
+    return committed(TOML, **fleet())
+
+
+def test_every_group_keeps_the_contract(workspace: Workspace) -> None:
+    snapshot = workspace.pin()
+    everything = feature_set(snapshot)
+    whole = build_point(snapshot, AS_OF)
+    assert whole.column_names == ["asset_id", "as_of", *everything.names]
+    checks = 0
+    for group in GROUPS:
+        features = feature_set(snapshot, groups=[group]).features
+        alone = build_point(snapshot, AS_OF, groups=[group])
+        grid = build_grid(snapshot, [AS_OF - DAY, AS_OF], groups=[group])
+        assert features, f"{group} has no features on a fleet with every table"
+        for f in features:
+            assert NAME.match(f.name), f.name
+            assert f.group == group
+            assert f.meaning
+            assert f.source
+            assert (f.window_days is not None) == bool(WINDOW.search(f.name)) or f.name.endswith("_ever"), f.name
+            for table in (alone, grid):
+                assert table.schema.field(f.name).type == (pa.float64() if f.kind == "number" else pa.string())
+            assert alone[f.name].equals(whole[f.name]), f"{f.name} depends on the other groups"
+            checks += 1
+    assert checks == len(everything.features) == len(set(everything.names)) > 100
+
+
+def test_a_table_of_features_has_one_row_per_asset_and_cut_off_in_order(workspace: Workspace) -> None:
+    cutoffs = [AS_OF + n * DAY for n in (3, 0, 1)]
+    table = build_grid(workspace.pin(), cutoffs)
+    assert table.schema.field("as_of").type == pa.timestamp("us", "UTC")
+    pairs = list(zip(table["asset_id"].to_pylist(), table["as_of"].to_pylist(), strict=True))
+    assert pairs == sorted((f"M{n}", c) for n in range(3) for c in cutoffs)
+
+
+def test_the_fingerprint_changes_with_what_the_features_mean_and_only_then(committed: Made, tmp_path: Path) -> None:
+    rows = fleet()
+    first = feature_set(committed(TOML, **rows).pin()).fingerprint
+    again = feature_set(Workspace.open(tmp_path / "workspace").pin()).fingerprint
+    other = feature_set(committed(TOML.replace('"bar"', '"kPa"')).pin()).fingerprint
+    assert first == again != other
+
+
+def test_a_workspace_with_assets_alone_has_features(committed: Made) -> None:
+    snapshot = committed("", assets=fleet()["assets"][:1]).pin()
+    table = build_point(snapshot, AS_OF).to_pylist()
+    assert len(table) == 1
+    assert table[0]["asset_age_days"] == 460.0
+    assert table[0]["asset_asset_model"] == "m1"
+    assert build_grid(snapshot, [AS_OF, AS_OF + DAY]).num_rows == 2
+
+
+def test_a_workspace_without_assets_says_so(committed: Made) -> None:
+    with pytest.raises(DataError, match="no assets"):
+        build_point(committed("").pin(), AS_OF)
+
+
+def test_only_assets_in_service_have_rows(committed: Made) -> None:
+    known = START - 9 * DAY
+    assets = [
+        {"asset_id": "installed on the cut-off", "installed_at": AS_OF, "known_at": known},
+        {"asset_id": "installed before", "installed_at": AS_OF - DAY, "known_at": known},
+        {"asset_id": "retired on the cut-off", "installed_at": START, "retired_at": AS_OF, "known_at": known},
+        {
+            "asset_id": "retired before",
+            "installed_at": START,
+            "retired_at": AS_OF - timedelta(microseconds=1),
+            "known_at": known,
+        },
+        {"asset_id": "known on the cut-off", "installed_at": START, "known_at": AS_OF},
+        {"asset_id": "without a date", "known_at": known},
+        {"asset_id": "withdrawn", "known_at": known},
+        {"asset_id": "withdrawn", "known_at": known + DAY, "deleted": True},
+    ]
+    snapshot = committed("", assets=assets).pin()
+    expected = ["installed before", "retired on the cut-off", "without a date"]
+    assert build_point(snapshot, AS_OF)["asset_id"].to_pylist() == expected
+    grid = build_grid(snapshot, [AS_OF - DAY, AS_OF]).to_pylist()
+    assert [r["asset_id"] for r in grid if r["as_of"] == AS_OF] == expected
+
+
+def test_a_stuck_sensor_after_an_outlier_has_no_spread(committed: Made) -> None:
+    readings = [
+        {"asset_id": "A", "event_time": START + n * DAY / 4, "pressure": 1e12 if n == 3 else 7.25} for n in range(200)
+    ]
+    snapshot = committed("[channels.pressure]", assets=[{"asset_id": "A"}], readings=readings).pin()
+    row = build_grid(snapshot, [START + 49 * DAY, START + 50 * DAY], groups=["sensors"]).to_pylist()[-1]
+    assert row["reading_pressure_std_30d"] == 0.0
+    assert row["reading_pressure_mean_7d"] == 7.25
+    assert row["reading_pressure_slope_30d"] == 0.0
+
+
+def test_shards_of_assets_give_the_same_table(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = workspace.pin()
+    cutoffs = [AS_OF - n * DAY for n in range(10)]
+    whole = build_grid(snapshot, cutoffs).to_pandas()
+    monkeypatch.setattr("features.assets.CELLS_A_SHARD", 10)
+    told: list[str] = []
+    pd.testing.assert_frame_equal(build_grid(snapshot, cutoffs, say=told.append).to_pandas(), whole, rtol=1e-12)
+    assert told == ["assets M0 … M0 (1 of 3)", "assets M1 … M1 (2 of 3)", "assets M2 … M2 (3 of 3)"]
+
+
+# ── spines ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_spine_gives_one_row_per_row_in_its_order(workspace: Workspace) -> None:
+    noon = AS_OF - timedelta(hours=4)
+    spine = pd.DataFrame({"asset_id": ["M2", "M0", "nobody", "M2"], "as_of": [noon, AS_OF, AS_OF, AS_OF - 30 * DAY]})
+    found = build(workspace, spine)
+    assert found["asset_id"].tolist() == spine["asset_id"].tolist()
+    assert found["as_of"].tolist() == spine["as_of"].tolist()
+    for n in (0, 1, 3):
+        point = build(workspace, spine["as_of"][n].to_pydatetime()).set_index("asset_id").loc[spine["asset_id"][n]]
+        pd.testing.assert_series_equal(found.set_index("asset_id").iloc[n], point, rtol=1e-12)
+    assert found.iloc[2, 2:].isna().all()
+
+
+def test_many_instants_whole_days_apart_equal_one_run_each(workspace: Workspace) -> None:
+    instants = [AS_OF - n * DAY for n in range(25)]
+    spine = pd.DataFrame({"asset_id": ["M1"] * 25, "as_of": instants})
+    found = build(workspace, spine)
+    point = build(workspace, instants[20]).query("asset_id == 'M1'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.iloc[[20]].reset_index(drop=True), point, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("spine", "found"),
+    [
+        (pd.DataFrame({"asset": ["M0"], "as_of": [AS_OF]}), "no column 'asset_id'"),
+        (pd.DataFrame({"asset_id": ["M0"], "as_of": [AS_OF.replace(tzinfo=None)]}), "carries no zone"),
+        (pd.DataFrame({"asset_id": ["M0", None], "as_of": [AS_OF, AS_OF]}), "1 of 2 rows lack"),
+        (pd.DataFrame({"asset_id": [], "as_of": []}), "no rows"),
+    ],
+)
+def test_a_spine_that_cannot_be_meant_is_refused(workspace: Workspace, spine: pd.DataFrame, found: str) -> None:
+    with pytest.raises(DataError, match=found):
+        build(workspace, spine)
+
+
+# ── a company's own groups ──────────────────────────────────────────────────────────────────────
+
+VISITS = """
+[features.visits]
+sql = '''
+SELECT s.asset_id, s.as_of, count(*) AS number, max(a.code) AS latest
+FROM spine AS s JOIN alarms AS a ON a.asset_id = s.asset_id AND a.known_at < s.as_of AND a.event_time < s.as_of
+GROUP BY ALL
+'''
+"""
+
+
+def test_a_group_in_sql_joins_by_asset_and_instant(committed: Made) -> None:
+    rows = fleet()
+    snapshot = committed(TOML + VISITS, **rows).pin()
+    names = feature_set(snapshot, groups=["visits"]).features
+    assert [(f.name, f.kind) for f in names] == [("visits_number", "number"), ("visits_latest", "category")]
+    cutoffs = [START + 3 * DAY, AS_OF]
+    for table in (build_grid(snapshot, cutoffs), build_grid(snapshot, cutoffs, groups=["visits"])):
+        for row in table.to_pylist():
+            expected = [
+                a for a in rows["alarms"] if a["asset_id"] == row["asset_id"] and a["event_time"] < row["as_of"]
+            ]
+            assert row["visits_number"] == (len(expected) or None)
+    assert build_point(snapshot, AS_OF)["visits_number"].to_pylist() == [4.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("toml", "found"),
+    [
+        ("[features.x]", "neither entries nor sql"),
+        ("[features.x]\nentries = [{column = 'pressure'}]", "the key 'kind' is missing"),
+        ("[features.x]\nentries = [{kind = 'statistic'}]", "Did you mean 'statistics'"),
+        ("[features.x]\nentries = [{kind = 'count', tabel = 'alarms', windows = [7]}]", "Did you mean 'table'"),
+        ("[features.x]\nentries = [{kind = 'count', table = 'alarm', windows = [7]}]", "Did you mean 'alarms'"),
+        ("[features.x]\nentries = [{kind = 'count', table = 'alarms', by = 'cod', windows = [7]}]", "Did you mean 'code'"),
+        ("[features.x]\nentries = [{kind = 'statistics', column = 'presure', stats = ['mean'], windows = [7]}]", "Did you mean 'pressure'"),
+        ("[features.x]\nentries = [{kind = 'statistics', column = 'pressure', stats = ['avg'], windows = [7]}]", "statistic 'avg' is not known"),
+        ("[features.x]\nentries = [{kind = 'statistics', column = 'pressure', stats = ['mean'], windows = [1.5]}]", "whole days"),
+        ("[features.x]\nentries = [{kind = 'silence', table = 'tickets'}]", "not a table of facts"),
+        ("[features.sensors]\nsql = 'SELECT 1'", "a group of the house"),
+        ("[features.x]\nsql = 'SELEC 1'", "features.x"),
+        ("[features.x]\nsql = 'SELECT asset_id, 1 AS a FROM spine'", "Expected asset_id, as_of and features"),
+        ("[features.x]\nsql = 'SELECT asset_id, as_of, 1 AS a FROM spine UNION ALL SELECT asset_id, as_of, 2 FROM spine'", "rows repeat"),
+    ],
+)  # fmt: skip
+def test_a_wrong_group_is_named_with_the_nearest_right_word(committed: Made, toml: str, found: str) -> None:
+    snapshot = committed(TOML + toml, **fleet()).pin()
+    with pytest.raises(ConfigError, match=re.escape(found)):
+        build_point(snapshot, AS_OF)
+
+
+def test_a_group_that_nobody_knows_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'sensors'"):
+        feature_set(workspace.pin(), groups=["sensor"])
+
+
+def test_a_column_revealed_later_than_its_fact_is_refused(committed: Made) -> None:
+    toml = '[sources.test]\ntable = "alarms"\nquery = ""\nreveals = {severity = "ended_at"}\n'
+    toml += '[features.x]\nentries = [{kind = "count", table = "alarms", by = "severity", values = ["high"], windows = [7]}]'
+    with pytest.raises(ConfigError, match=r"alarms\.severity is revealed later than its row"):
+        build_point(committed(TOML + toml, **fleet()).pin(), AS_OF)
+
+
+# ── real tables ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.proof
+def test_on_azure_pdm_both_targets_agree_and_daily_means_wait_thirty_hours(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from features.ingest import ingest
+
+    monkeypatch.setitem(os.environ, "FOREMEND_DATA", str(data))
+    example = Path(__file__).parents[2] / "docs" / "examples" / "azure-pdm" / "foremend.toml"
+    (tmp_path / "foremend.toml").write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
+    workspace = Workspace.open(tmp_path)
+    ingest(workspace)
+    snapshot = workspace.pin()
+    cutoffs = [datetime(2015, 1, 8, tzinfo=UTC) + n * DAY for n in range(120)]
+    grid = build_grid(snapshot, cutoffs).to_pandas()
+    assert grid.shape[0] == 100 * len(cutoffs)
+    for as_of in (cutoffs[0], cutoffs[50], cutoffs[-1]):
+        point = build_point(snapshot, as_of).to_pandas()
+        at = grid[grid["as_of"] == as_of].reset_index(drop=True)
+        pd.testing.assert_frame_equal(at, point, rtol=1e-6, atol=1e-6)
+    means = pd.read_parquet(data / "azure-pdm" / "PdM_telemetry_daily_means.parquet")
+    means["known_at"] = pd.to_datetime(means["date"]).dt.tz_localize("UTC") + timedelta(hours=30)
+    seen = means[means["known_at"] < cutoffs[50]].sort_values("known_at").groupby("machineID")["volt"].last()
+    at = grid[grid["as_of"] == cutoffs[50]].set_index("asset_id")["reading_volt_last_1d"]
+    assert at.index.astype(str).tolist() == sorted(at.index)
+    by_asset = {str(k): v for k, v in seen.items()}
+    assert all(abs(at[a] - by_asset[a]) < 1e-9 for a in at.index)
