@@ -27,6 +27,7 @@ from pydantic.dataclasses import dataclass
 
 from features.errors import ConfigError, nearest
 from features.tables import TABLES
+from features.zones import check_zone
 
 __all__ = [
     "Channel", "Config", "Connection", "FailureRule", "FeatureGroup", "Rule", "Source", "Time",
@@ -265,6 +266,8 @@ def load(path: Path) -> Config:
             where=str(path),
             todo="Make a workspace with `foremend init DIR`, or name one with --workspace",
         ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8 ({error.reason} at byte {error.start})", where=str(path)) from error
     return parse(text, where=str(path))
@@ -277,7 +280,8 @@ def parse(text: str, where: str = "foremend.toml") -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}", where=where) from error
     above = {name: raw.pop(name) for name in OWNED_ABOVE if name in raw}
-    newer = raw.get("workspace", {}).get("format", FORMAT)
+    head = raw.get("workspace")
+    newer = head.get("format", FORMAT) if isinstance(head, dict) else FORMAT
     if isinstance(newer, int) and newer > FORMAT:
         raise ConfigError(
             f"the workspace has format {newer}", where=where, expected=f"at most {FORMAT}", todo="Update foremend"
@@ -306,8 +310,11 @@ def expand(text: str, where: str) -> str:
 
 
 def _check_references(config: Config, where: str) -> None:
+    check_zone(config.time.zone, f"{where} [time] zone")
     for name, source in config.sources.items():
         place = f"{where} [sources.{name}]"
+        if source.zone:
+            check_zone(source.zone, f"{place} zone")
         _known(source.table, TABLES, f"{place} table")
         if source.connection:
             _known(source.connection, config.connections, f"{place} connection")

@@ -18,6 +18,7 @@ Programmer's misuse stays ``ValueError`` or ``TypeError``.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -48,6 +49,7 @@ class ForemendError(Exception):
             parts.append(f"Expected {self.expected}")
         if self.todo:
             parts.append(self.todo)
+        parts = [re.sub(r"\s*\n\s*", " ", part.strip()) for part in parts]  # one line, whatever others say
         return " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts)
 
 

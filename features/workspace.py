@@ -204,7 +204,8 @@ class Snapshot:
         """
         con = duck(self.workspace.root / "spill")
         for name, table in TABLES.items():
-            con.execute(f"CREATE VIEW {name}_rows AS {self.relation(name)}")
+            with readable(self.workspace.table_path(name)):
+                con.execute(f"CREATE VIEW {name}_rows AS {self.relation(name)}")
             con.execute(f"CREATE VIEW {name} AS {_current(table)}")
         return con
 
@@ -256,6 +257,26 @@ def duck(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(config=settings)
     con.execute("SET TimeZone = 'UTC'")  # not in `config`: the linked-in zone data are loaded only after it is read
     return con
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say that a table's files are damaged or gone, where DuckDB says so.
+
+    Raises
+    ------
+    Fault
+        It names the table and the file.
+    """
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise Fault(
+            f"a file of the table cannot be read: {str(error).partition(chr(10))[0]}", where=str(path),
+            todo="Restore it from a backup; or move the table's folder away and ingest again",
+        ) from error  # fmt: skip
 
 
 def quote(text: str) -> str:

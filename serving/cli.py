@@ -108,7 +108,8 @@ _DISK_FULL = "The disk is full. Nothing was left half-written. Free some space, 
 
 def _own_fault(error: Exception) -> str:
     kind = type(error).__name__
-    return f"A fault of foremend's own: {kind}: {error}. Set FOREMEND_TRACE=1 for the trace and report it."
+    said = " ".join(str(error).split())
+    return f"A fault of foremend's own: {kind}: {said}. Set FOREMEND_TRACE=1 for the trace and report it."
 
 
 def disk_full(error: BaseException) -> bool:

@@ -29,7 +29,7 @@ from features.ingest.merging import Batch, judge_facts, judge_versions, single_s
 from features.sources import Since, read
 from features.tables import BOOKKEEPING, TABLES, Table
 from features.validation.rules import RowRule, row_rules
-from features.workspace import Snapshot, Workspace, ident, quote
+from features.workspace import Snapshot, Workspace, ident, quote, readable
 
 if TYPE_CHECKING:
     import duckdb
@@ -91,11 +91,17 @@ def make_canonical(
     ConfigError, DataError
         Columns are missing, unknown or cannot be read.
     """
+    import duckdb
+
     check_columns(load)
     extras = extra_columns(load, config.channels)
     casts = typed_columns(load, extras)
     rules = _applicable(con, load, casts, row_rules(load.table, config, now=load.start), say)
-    _view(con, staged, "canonical", canonical_sql(load, casts, (*rules, *_long(load, config))))
+    try:
+        _view(con, staged, "canonical", canonical_sql(load, casts, (*rules, *_long(load, config))))
+    except duckdb.Error:
+        _blame(con, load, casts, rules)
+        raise
     if load.source.form == "long":
         extras = _pivot(con, load, config, staged)
     else:
@@ -134,8 +140,30 @@ def _applicable(
         except duckdb.BinderException as error:
             say(f"  {load.name}: the rule '{rule.code}' is not applied: {str(error).splitlines()[0]}")
         except duckdb.Error as error:
-            raise ConfigError(str(error).strip(), where=f"foremend.toml [[rules]] {rule.code}") from error
+            raise ConfigError(
+                str(error).partition("\n")[0], where=f"foremend.toml [[rules]] {rule.code}", todo="Correct `where`"
+            ) from error
     return chosen
+
+
+def _blame(con: duckdb.DuckDBPyConnection, load: Load, casts: tuple[Cast, ...], rules: list[RowRule]) -> None:
+    """Stop at the company's own rule that fails on some row, where it was one.
+
+    Raises
+    ------
+    ConfigError
+        It names the rule.
+    """
+    import duckdb
+
+    for rule in (rule for rule in rules if not rule.columns):
+        try:
+            whole(con, f"SELECT count(*) FROM ({typed_sql(load, casts)}) WHERE {rule.where}")
+        except duckdb.Error as error:
+            raise ConfigError(
+                str(error).partition("\n")[0], where=f"foremend.toml [[rules]] {rule.code}",
+                expected="a predicate that can be asked of every row", todo="Correct `where`, e.g. with TRY_CAST",
+            ) from error  # fmt: skip
 
 
 def _near_misses(load: Load, extras: tuple[str, ...], say: Say) -> None:
@@ -212,4 +240,6 @@ def stored_types(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, table: str)
     """DuckDB type by column of what a table holds; empty where it does not exist."""
     if table not in snapshot.tables:
         return {}
-    return {str(row[0]): str(row[1]) for row in con.execute(f"DESCRIBE {snapshot.relation(table)}").fetchall()}
+    with readable(snapshot.workspace.table_path(table)):
+        rows = con.execute(f"DESCRIBE {snapshot.relation(table)}").fetchall()
+    return {str(row[0]): str(row[1]) for row in rows}

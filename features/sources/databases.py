@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from features.config import Source, expand
 from features.errors import ConfigError, SourceError
-from features.sources.batches import BATCH_ROWS, OVERLAP, TEXT_OVERLAP, Since, mask
+from features.sources.batches import BATCH_ROWS, OVERLAP, TEXT_OVERLAP, Since
+from features.sources.messages import mask
 from features.sources.values import arrow_table
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def _translated(engine: Engine, url: str, source: Source, where: str, place: str
     except SQLAlchemyError as error:
         said = str(error.orig).strip() if isinstance(error, DBAPIError) else str(error).strip()
         password = str(engine.url.password or "")
+        said = said.partition("\n")[0]  # the query, with a mark below it, follows: it stands in the file
         said = mask(said.replace(password, "***") if password else said, url, source.query)
         shown = engine.url.render_as_string(hide_password=True)
         if isinstance(error, OperationalError) and error.statement is None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from features.config import Source
 from features.errors import SourceError
-from features.sources.batches import BATCH_ROWS, OVERLAP, TEXT_OVERLAP, Since, mask
+from features.sources.batches import BATCH_ROWS, OVERLAP, TEXT_OVERLAP, Since
+from features.sources.messages import in_one_line, mask
 from features.sources.values import arrow_table
 from features.workspace import Workspace, duck, ident, quote
 
@@ -126,10 +127,10 @@ def _translated(source: Source, where: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        text = mask(str(error).strip(), source.query)
-        if "No space left on device" in text:
+        if "No space left on device" in str(error):
             raise
-        raise SourceError(text, where=where, todo=_advice(error, text)) from error
+        text = mask(in_one_line(error), source.query)
+        raise SourceError(text, where=f"{where} query", todo=_advice(error, text)) from error
 
 
 def _advice(error: Exception, text: str) -> str:
@@ -137,6 +138,10 @@ def _advice(error: Exception, text: str) -> str:
 
     if "No files found" in text:
         return "Check the path; it is relative to the workspace's folder"
+    if "not utf-8" in text:
+        return "Save the file as UTF-8, e.g. iconv -f GB18030 -t UTF-8 old.csv > new.csv"
+    if isinstance(error, duckdb.ConversionException):
+        return "Mend the value, or read it with TRY_CAST, which gives NULL"
     if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
         return "Correct the query"
     return "Check that the file is whole and of the kind that its name says"

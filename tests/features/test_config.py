@@ -64,6 +64,12 @@ def test_every_workspace_gets_an_id_of_its_own(tmp_path: Path) -> None:
         (HEAD + "[channels.'Bad Name']\nunit = 'x'", "Bad Name"),
         (HEAD + "[[failures]]\nversion = 1\nquery = 'a'\n[[failures]]\nversion = 1\nquery = 'b'", "repeat"),
         (HEAD + "[[rules]]\ntable = 'alarm'\ncode = 'x'\nwhere = 'true'\nadvice = 'a'", "Did you mean 'alarms'"),
+        (HEAD + SOURCE + "zone = 'Asia/Shangai'", r"\[sources\.s\] zone.*'Asia/Shangai'.*Did you mean 'Asia/Shanghai'"),
+        (HEAD + SOURCE + "zone = 'shanghai'", "Did you mean 'Asia/Shanghai'"),
+        (HEAD + SOURCE + "zone = '../etc'", "no time zone"),
+        (HEAD + "[time]\nzone = 'Europe/Berln'", r"\[time\] zone.*Did you mean 'Europe/Berlin'"),
+        (HEAD + "[time]\nzone = 'CST8'", "no time zone"),
+        ("workspace = 3", "workspace"),
         ("[workspace\nid = 1", "not valid TOML.*line 1"),
         ("", "'workspace' is missing"),
     ],
@@ -83,6 +89,9 @@ def test_a_workspace_of_a_newer_version_is_refused() -> None:
 def test_a_file_that_is_missing_or_not_utf8_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="foremend init DIR"):
         load(tmp_path / "foremend.toml")
+    (tmp_path / "folder" / "foremend.toml").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "folder" / "foremend.toml")
     (tmp_path / "foremend.toml").write_bytes('[workspace]\nid = "中"'.encode("gbk"))
     with pytest.raises(ConfigError, match="not UTF-8"):
         load(tmp_path / "foremend.toml")

@@ -93,12 +93,36 @@ def test_a_changed_query_stops_with_exit_2_until_it_is_rebuilt(
     assert run(["-w", str(folder), "ingest"]) == 0
 
 
+RULE = "[[rules]]\ntable = 'assets'\ncode = 'own'\nadvice = 'x'\n"
+
+
 @pytest.mark.parametrize(
     ("change", "args", "says"),
     [
         (("machines.csv", "${NO_SUCH_VAR}/machines.csv"), [], "NO_SUCH_VAR is not set"),
         (("machines.csv", "absent.csv"), [], "absent.csv"),
         (("SELECT * FROM 'm", "SELEKT * FROM 'm"), [], "syntax error"),
+        (("SELECT * FROM 'm", r"SELECT *\n FORM 'm"), [], "(line 2: FORM 'machines.csv')"),
+        (("SELECT *", "SELECT assetid"), [], 'Candidate bindings: "asset_id"'),
+        (("SELECT *", "SELECT asset_id::INTEGER AS asset_id"), [], "TRY_CAST"),
+        (("machines.csv", "gbk.csv"), [], "iconv -f GB18030 -t UTF-8"),
+        (("machines.csv", "broken.parquet"), [], "broken.parquet"),
+        (("machines.csv", "cut.parquet"), [], "cut.parquet"),
+        (("SELECT *", "SELECT region"), [], "no column 'asset_id'"),
+        (('table = "assets"', 'table = "asset"'), [], "Did you mean 'assets'"),
+        (('table = "assets"\n', ""), [], "'table' is missing"),
+        (('zone = "UTC"', 'zone = "Asia/Shangai"'), [], "Did you mean 'Asia/Shanghai'"),
+        (('zone = "UTC"', ""), [], "carry no zone"),
+        (("[sources.machines]", f"{RULE}where = 'asset_id ='\n[sources.machines]"), [], "[[rules]] own: Parser Error"),
+        (("[sources.machines]", f"{RULE}where = 'asset_id::INT > 3'\n[sources.machines]"), [], "[[rules]] own: Conv"),
+        (
+            (
+                "[sources.machines]",
+                '[connections.c]\nurl = "postgresql://u:pw1234@127.0.0.1:1/x"\n[sources.machines]\nconnection = "c"',
+            ),
+            [],
+            "cannot be reached",
+        ),
         (("[sources.machines]", "[sorces.machines]"), [], "Did you mean 'sources'"),
         (("[workspace]", "[workspace]\nformat = 99"), [], "Update foremend"),
         (("", ""), ["machine"], "Did you mean 'machines'"),
@@ -110,10 +134,14 @@ def test_what_the_user_can_mend_is_one_line_and_exit_2(
     folder: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], args: list[str], says: str
 ) -> None:
     (folder / "foremend.toml").write_text(TOML.replace(*change, 1) if change[0] else TOML)
+    (folder / "gbk.csv").write_bytes("asset_id,region\nA1,华东\n".encode("gbk"))
+    (folder / "broken.parquet").write_bytes(b"PAR1 no footer PAR1")
+    (folder / "cut.parquet").write_bytes(b"PAR1")
     assert run(["-w", str(folder), "ingest", *args]) == 2
-    err = capsys.readouterr().err
-    assert says in err
-    assert "Traceback" not in err
+    *progress, last = capsys.readouterr().err.splitlines()
+    assert says in last
+    assert "pw1234" not in last
+    assert [line for line in progress if "→" not in line and not line.startswith(("Usage", "Try"))] in ([], [""])
 
 
 def test_a_workspace_of_the_command_line_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,3 +193,30 @@ def test_a_full_disk_is_said_so_at_whatever_step_and_leaves_what_was_committed(
         count = Workspace.open(loaded).pin().connect().execute("SELECT count(*) FROM alarms").fetchall()
         assert count[0][0] in ({rows} if codes[-1] == 0 else {100, *sizes})
     assert set(codes) == {0, 1}
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_damaged_file_of_a_table_is_a_fault_of_one_line_that_names_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], *, gone: bool
+) -> None:
+    assert run(["-w", str(folder), "ingest"]) == 0
+    (file,) = (folder / "tables" / "assets").glob("*.parquet")
+    file.unlink() if gone else file.write_bytes(b"PAR1 not a footer PAR1")
+    capsys.readouterr()
+    for words in (["ingest"], ["validate"]):
+        assert run(["-w", str(folder), *words]) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith("foremend: ")
+        assert file.name in last
+        assert "backup" in last
+
+
+def test_a_second_command_on_the_workspace_is_refused_and_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from features.workspace import Workspace
+
+    with Workspace.open(folder).writing("foremend ingest"):
+        assert run(["-w", str(folder), "ingest"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "another command is writing: `foremend ingest`, process" in line
