@@ -18,7 +18,19 @@ from features.derived import centres, kept, several
 from features.grid import KEY, Grid, Joined, statistics
 from features.partials import Need, partials_sql
 from features.point_in_time import (
-    Baseline, CountSince, Counts, Entry, Events, Feature, Lattice, Level, Moment, Silence, Since, State, Statistics,
+    Baseline,
+    Counts,
+    CountSince,
+    Entry,
+    Events,
+    Feature,
+    Lattice,
+    Level,
+    Moment,
+    Silence,
+    Since,
+    State,
+    Statistics,
     microseconds,
 )  # fmt: skip
 from features.tables import TABLES
@@ -50,13 +62,14 @@ class Shard:
     span: tuple[str, str] | None = None
     derived: bool = False
     made: dict[object, str] = field(default_factory=dict)
+    needs: dict[tuple[str, str], Need] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
 
     def table(self, what: object, sql: str) -> str:
         """Materialise `sql` once, under the key `what`."""
         if what not in self.made:
             self.made[what] = f"s{next(self.numbers)}"
-            self.con.execute(f"CREATE TEMP TABLE {self.made[what]} AS {sql}")
+            self.con.execute(f"CREATE TABLE {self.made[what]} AS {sql}")
         return self.made[what]
 
     def events(self, spec: Events) -> str:
@@ -82,8 +95,36 @@ class Shard:
 
     def need(self, entries: Sequence[Statistics | Baseline | Silence]) -> Need:
         """The need of entries over one table, with centres near the level of each column."""
-        bare = Need(entries[0].table, entries[0].entity, tuple(entries))
-        return Need(bare.table, bare.entity, bare.entries, centres(self.con, self.snapshot, bare))
+        key = (entries[0].table, entries[0].entity)
+        if key not in self.needs:
+            bare = Need(*key, tuple(entries))
+            self.needs[key] = Need(*key, bare.entries, centres(self.con, self.snapshot, bare))
+        return self.needs[key]
+
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        """Read everything that the entries ask for, so that several threads may then go on from it."""
+        families = Families(tuple(entries))
+        for stats in families.statistics:
+            self.partials(self.need(stats))
+        for events in families.read_events:
+            self.events(events)
+        for states in families.states:
+            self.versions_of(states)
+
+    def versions_of(self, states: Sequence[State]) -> str:
+        """The versions that some states read."""
+        return self.versions(states[0].table, states[0].entity, [c for s in states for c in s.columns])
+
+    def forget_partials(self) -> None:
+        """Drop what holds for one instant only; events and versions serve the next."""
+        for key in [k for k in self.made if isinstance(k, tuple) and self.lattice in k]:
+            self.con.execute(f"DROP TABLE {self.made.pop(key)}")
+
+    def forget(self) -> None:
+        """Drop all tables."""
+        for name in self.made.values():
+            self.con.execute(f"DROP TABLE {name}")
+        self.made.clear()
 
     def inside(self, entity: str) -> str:
         """SQL: the entity is one of this shard's."""
@@ -115,6 +156,19 @@ class Families:
         return found
 
     @cached_property
+    def read_events(self) -> list[Events]:
+        """All events that some entry reads."""
+        found = list(self.events)
+        for e in self.entries:
+            if isinstance(e, Baseline) and e.reset:
+                found.append(e.reset)
+            elif isinstance(e, CountSince):
+                found += [e.events, e.reset]
+            elif isinstance(e, Level):
+                found += [e.opened, e.closed]
+        return list(dict.fromkeys(found))
+
+    @cached_property
     def states(self) -> list[list[State]]:
         """Over versions, by table and entity."""
         found: dict[tuple[str, str], list[State]] = {}
@@ -124,9 +178,18 @@ class Families:
         return list(found.values())
 
 
-def emit_grid(shard: Shard, entries: Sequence[Entry], first: int) -> list[Joined]:
-    """Run the grid target; relations with ``r``. Needs ``entity(e, id)`` and ``calendar(id, m, r)`` on the connection."""
-    grid, families = Grid(shard.con, shard.lattice, first, shard.last), Families(tuple(entries))
+def emit_grid(
+    shard: Shard, entries: Sequence[Entry], first: int, con: duckdb.DuckDBPyConnection | None = None
+) -> list[Joined]:
+    """Run the grid target; relations with ``r``.
+
+    Parameters
+    ----------
+    con
+        Where ``entity(e, id)`` and ``calendar(id, m, r)`` are, and temporary tables go: a cursor of
+        its own where several threads share a prepared shard; the shard's connection by default.
+    """
+    grid, families = Grid(con or shard.con, shard.lattice, first, shard.last), Families(tuple(entries))
     cells: dict[Events, str] = {}
     lasts: dict[Events, str] = {}
 
@@ -148,9 +211,7 @@ def emit_grid(shard: Shard, entries: Sequence[Entry], first: int) -> list[Joined
     for events, wanted in families.events.items():
         made.append(_plain(grid_events.events(grid, wanted, cells_of(events)), wanted))
     for states in families.states:
-        columns = [c for s in states for c in s.columns]
-        versions = shard.versions(states[0].table, states[0].entity, columns)
-        made.append(_plain(grid_events.states(grid, states, versions), states))
+        made.append(_plain(grid_events.states(grid, states, shard.versions_of(states)), states))
     for e in entries:
         if isinstance(e, CountSince):
             made.append(_plain(grid_events.count_since(grid, e, cells_of(e.events), last_of(e.reset)), [e]))
@@ -159,9 +220,9 @@ def emit_grid(shard: Shard, entries: Sequence[Entry], first: int) -> list[Joined
     return made
 
 
-def _plain(relation: str, entries: Sequence[Entry]) -> Joined:
-    """A relation that holds its features as columns; in brackets it is a subquery."""
-    alias = f"f{abs(hash(relation)):x}" if relation.startswith("(") else f"f_{relation}"
+def _plain(relation: str, entries: Sequence[Entry], alias: str = "") -> Joined:
+    """A relation that holds its features as columns."""
+    alias = alias or f"f_{relation}"
     return Joined({alias: relation}, {name: f"{alias}.{ident(name)}" for name in _names(entries)})
 
 
@@ -179,9 +240,7 @@ def emit_point(shard: Shard, entries: Sequence[Entry], as_of: datetime) -> list[
     for events, wanted in families.events.items():
         made.append((point.events_sql(wanted, shard.events(events), at), wanted))
     for states in families.states:
-        columns = [c for s in states for c in s.columns]
-        versions = shard.versions(states[0].table, states[0].entity, columns)
-        made.append((point.state_sql(states, versions, at), states))
+        made.append((point.state_sql(states, shard.versions_of(states), at), states))
     for e in entries:
         if isinstance(e, CountSince):
             made.append((point.count_since_sql(e, shard.events(e.events), shard.events(e.reset), at), [e]))
@@ -190,12 +249,13 @@ def emit_point(shard: Shard, entries: Sequence[Entry], as_of: datetime) -> list[
     keyed = (
         f"SELECT entity.id * {KEY} + {shard.last} AS r, found.* EXCLUDE (e) FROM ({{}}) AS found JOIN entity USING (e)"
     )
-    return [_plain(f"({keyed.format(sql)})", wanted) for sql, wanted in made]
+    return [_plain(f"({keyed.format(sql)})", wanted, f"f{n}") for n, (sql, wanted) in enumerate(made)]
 
 
 def assemble(
-    shard: Shard, tables: Sequence[Joined], features: Sequence[Feature], entries: Sequence[Entry], *, entity: str
-) -> pa.Table:
+    con: duckdb.DuckDBPyConnection, lattice: Lattice, tables: Sequence[Joined], features: Sequence[Feature],
+    entries: Sequence[Entry], *, entity: str = "asset_id",
+) -> pa.Table:  # fmt: skip
     """Join all relations to ``spine(e, m, r)``; counts of entities without events are 0.
 
     Parameters
@@ -208,14 +268,14 @@ def assemble(
     zero = {f.name for e in entries if _counts(e) for f in e.features()}
     moments = {e.features()[0].name: e for e in entries if isinstance(e, Moment)}
     if moments:
-        _register_moments(shard, moments)
+        _register_moments(con, lattice, moments)
         joins += " LEFT JOIN moments USING (m)"
         sql |= {name: f"moments.{ident(name)}" for name in moments}
     columns = "".join(
         f", {_typed(f, sql[f.name], zero=f.name in zero)} AS {ident(f.name)}" for f in features if f.name in sql
     )
-    as_of = f"make_timestamptz({shard.lattice.time('m')})"
-    table = shard.con.sql(
+    as_of = f"make_timestamptz({lattice.time('m')})"
+    table = con.sql(
         f"SELECT r, e AS {ident(entity)}, {as_of} AS as_of{columns} FROM spine {joins}"
     ).to_arrow_table()
     return _ordered(table).drop_columns(["r"])
@@ -242,12 +302,12 @@ def _typed(feature: Feature, sql: str, *, zero: bool) -> str:
     return f"coalesce(CAST({sql} AS DOUBLE), 0)" if counting else f"CAST({sql} AS DOUBLE)"
 
 
-def _register_moments(shard: Shard, moments: Mapping[str, Moment]) -> None:
+def _register_moments(con: duckdb.DuckDBPyConnection, lattice: Lattice, moments: Mapping[str, Moment]) -> None:
     import pyarrow as pa
 
-    cells = [row[0] for row in shard.con.execute("SELECT DISTINCT m FROM spine ORDER BY m").fetchall()]
-    values = {name: [e.value(shard.lattice.instant(c)) for c in cells] for name, e in moments.items()}
-    shard.con.register("moments", pa.table({"m": pa.array(cells, pa.int64()), **values}))
+    cells = [row[0] for row in con.execute("SELECT DISTINCT m FROM spine ORDER BY m").fetchall()]
+    values = {name: [e.value(lattice.instant(c)) for c in cells] for name, e in moments.items()}
+    con.register("moments", pa.table({"m": pa.array(cells, pa.int64()), **values}))
 
 
 def _names(entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -276,7 +336,7 @@ def build_for(
         lay_spine(con, wanted, first, last)
         shard = Shard(con, snapshot, lattice, last)
         tables = emit_point(shard, entries, spine[0][1]) if first == last else emit_grid(shard, entries, first)
-        return assemble(shard, tables, features, entries, entity=entity)
+        return assemble(con, lattice, tables, features, entries, entity=entity)
 
 
 def lay_spine(con: duckdb.DuckDBPyConnection, wanted: Sequence[tuple[str, int]], first: int, last: int) -> None:

@@ -1,0 +1,143 @@
+"""Which features a run makes: groups of the house, and a company's own as entries or as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from features.context import look
+from features.custom import entries_of
+from features.errors import ConfigError, nearest
+from features.failures import failures
+from features.groups import GROUPS
+from features.point_in_time import Entry, Feature
+from features.workspace import Snapshot, ident
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Selection", "describe_queries", "join_queries", "select"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The groups of one run: entries of the spec by group, and queries of the company's own."""
+
+    entries: Mapping[str, tuple[Entry, ...]]
+    queries: Mapping[str, str]
+
+    @property
+    def flat(self) -> tuple[Entry, ...]:
+        """All entries."""
+        return tuple(e for entries in self.entries.values() for e in entries)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The features of all entries, in order."""
+        return tuple(f for group, entries in self.entries.items() for e in entries for f in e.features(group))
+
+
+def select(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence[str] | None) -> Selection:
+    """The entries and queries of the groups asked for (None: all); makes ``failures`` where they are read.
+
+    Raises
+    ------
+    ConfigError
+        A group is not known, or one of ``foremend.toml`` is wrong.
+    """
+    own = snapshot.workspace.config.features
+    _check_names(groups or (), own)
+    chosen = [name for name in (*GROUPS, *own) if groups is None or name in groups]
+    past = failures(snapshot) if snapshot.workspace.config.failures and "failures" in chosen else None
+    if past is not None:
+        _lay_failures(con, past)
+    found: dict[str, tuple[Entry, ...]] = {}
+    if house := [name for name in chosen if name in GROUPS]:
+        context = look(snapshot, con, past)
+        found = {name: GROUPS[name](context) for name in house}
+    made = {name: entries_of(name, group, snapshot) for name, group in own.items() if name in chosen}
+    found |= {name: entries for name, entries in made.items() if entries}
+    return Selection(found, {name: group.sql for name, group in own.items() if name in chosen and group.sql})
+
+
+def _check_names(groups: Sequence[str], own: Mapping[str, object]) -> None:
+    for name in groups:
+        if name not in GROUPS and name not in own:
+            raise ConfigError(f"no feature group '{name}'", where="--group", todo=nearest(name, (*GROUPS, *own)))
+    for name in own:
+        if name in GROUPS:
+            where = f"foremend.toml [features.{name}]"
+            raise ConfigError(f"'{name}' is a group of the house", where=where, todo="Choose another name")
+
+
+def _lay_failures(con: duckdb.DuckDBPyConnection, past: pd.DataFrame) -> None:
+    import pyarrow as pa
+
+    con.register("failures_frame", pa.Table.from_pandas(past, preserve_index=False))
+    con.execute(
+        "CREATE TABLE failures AS SELECT CAST(asset_id AS VARCHAR) AS asset_id, epoch_us(event_time) AS t, "
+        "CAST(failure_mode AS VARCHAR) AS failure_mode, epoch_us(known_at) AS k FROM failures_frame"
+    )
+    con.unregister("failures_frame")
+
+
+def describe_queries(con: duckdb.DuckDBPyConnection, queries: Mapping[str, str]) -> tuple[Feature, ...]:
+    """The features of groups in SQL, as the queries themselves describe them over an empty spine."""
+    if not queries:
+        return ()
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE spine AS SELECT CAST(NULL AS VARCHAR) AS asset_id, "
+        "CAST(NULL AS TIMESTAMPTZ) AS as_of WHERE false"
+    )
+    return tuple(f for name, sql in queries.items() for f in _columns(con, name, sql))
+
+
+def join_queries(con: duckdb.DuckDBPyConnection, table: pa.Table, queries: Mapping[str, str]) -> pa.Table:
+    """Join to a table of features what the company's own queries return for its assets and instants.
+
+    Raises
+    ------
+    ConfigError
+        A query fails, lacks ``asset_id`` or ``as_of``, or returns one of them twice.
+    """
+    if not queries:
+        return table
+    con.register("built", table)
+    con.execute("CREATE OR REPLACE TEMP TABLE spine AS SELECT asset_id, as_of FROM built")
+    joins, columns = "", ""
+    for group, sql in queries.items():
+        own = f"own_{group}"
+        features = _columns(con, group, sql)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {own} AS {sql}")
+        ((twice,),) = con.execute(f"SELECT count(*) - count(DISTINCT (asset_id, as_of)) FROM {own}").fetchall()
+        if twice:
+            where = f"foremend.toml [features.{group}] sql"
+            raise ConfigError(f"{twice} rows repeat an asset_id and as_of", where=where, expected="one row each")
+        joins += f" LEFT JOIN {own} USING (asset_id, as_of)"
+        for f in features:
+            kind = "VARCHAR" if f.kind == "category" else "DOUBLE"
+            columns += f", CAST({own}.{ident(f.name.removeprefix(f'{group}_'))} AS {kind}) AS {ident(f.name)}"
+    joined: pa.Table = con.sql(f"SELECT built.*{columns} FROM built{joins} ORDER BY asset_id, as_of").to_arrow_table()
+    con.unregister("built")
+    return joined
+
+
+def _columns(con: duckdb.DuckDBPyConnection, group: str, sql: str) -> list[Feature]:
+    import duckdb
+
+    where = f"foremend.toml [features.{group}] sql"
+    try:
+        described = con.execute(f"DESCRIBE {sql}").fetchall()
+    except duckdb.Error as error:
+        raise ConfigError(str(error).splitlines()[0], where=where) from error
+    types = {row[0]: row[1] for row in described}
+    if not {"asset_id", "as_of"} <= set(types):
+        found = f"the query returns {', '.join(types)}"
+        raise ConfigError(found, where=where, expected="asset_id, as_of and features")
+    return [
+        Feature(f"{group}_{n}", "category" if t == "VARCHAR" else "number", "", f"{n} of [features.{group}]", "sql", group)
+        for n, t in types.items() if n not in {"asset_id", "as_of"}
+    ]  # fmt: skip
