@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from features.point_in_time import Events
 from features.tables import BOOKKEEPING, TABLES
-from features.visible import events
 from features.workspace import Snapshot, ident
 
 if TYPE_CHECKING:

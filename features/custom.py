@@ -39,7 +39,17 @@ from pydantic.dataclasses import dataclass
 from features.config import FeatureGroup
 from features.errors import ConfigError, nearest
 from features.point_in_time import (
-    DAY, STATISTICS, Baseline, Counts, Entry, Events, Feature, Silence, Since, State, Statistics,
+    DAY,
+    STATISTICS,
+    Baseline,
+    Counts,
+    Entry,
+    Events,
+    Feature,
+    Silence,
+    Since,
+    State,
+    Statistics,
 )  # fmt: skip
 from features.tables import TABLES
 from features.workspace import Snapshot, ident

@@ -33,12 +33,10 @@ STALE_SECONDS = 3600
 
 
 def kept(
-    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, lattice: Lattice, last: int, where: str = "true"
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, lattice: Lattice, *, last: int, where: str = "true"
 ) -> str:
     """SQL of the partials visible at cut-off `last`, from kept months; months not kept yet are computed."""
-    folder = snapshot.workspace.derived / need.table / _fingerprint(need, lattice)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [_month(con, snapshot, need, lattice, folder, month) for month in snapshot.months(need.table)]
+    paths = [_month(con, snapshot, need, lattice, month) for month in snapshot.months(need.table)]
     if not paths:
         return partials_sql(need, lattice, visible.facts(snapshot, need.table, need.columns), last)
     files = ", ".join(quote(str(path)) for path in paths)
@@ -77,13 +75,14 @@ def _levels(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, colu
     return [float(f"{level or 0.0:.3g}") for level in found]
 
 
-def _month(
-    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, lattice: Lattice, folder: Path, month: str
-) -> Path:
+def _month(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, lattice: Lattice, month: str) -> Path:
+    """The file of one month, computed where it is not kept yet."""
+    folder = snapshot.workspace.derived / need.table / _fingerprint(need, lattice)
     path = folder / f"{month}-{_files_hash(snapshot, need.table, month)}.parquet"
     if not path.is_file():
         facts = visible.facts(snapshot, need.table, need.columns, months=(month,))
         sql = partials_sql(need, lattice, facts, FOR_EVER, ties=several(snapshot, need.table))
+        folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f"{uuid.uuid4().hex}.tmp"
         con.execute(f"COPY ({sql}) TO {quote(str(beside))} (FORMAT parquet)")
         beside.replace(path)

@@ -85,7 +85,7 @@ class Shard:
     def partials(self, need: Need) -> str:
         """The partial table of a need: from the kept day partials, or from the rows."""
         if self.derived and need.entity == TABLES[need.table].entity:
-            sql = kept(self.con, self.snapshot, need, self.lattice, self.last, self.inside("e"))
+            sql = kept(self.con, self.snapshot, need, self.lattice, last=self.last, where=self.inside("e"))
         else:
             facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity)
             if self.span:
@@ -275,9 +275,7 @@ def assemble(
         f", {_typed(f, sql[f.name], zero=f.name in zero)} AS {ident(f.name)}" for f in features if f.name in sql
     )
     as_of = f"make_timestamptz({lattice.time('m')})"
-    table = con.sql(
-        f"SELECT r, e AS {ident(entity)}, {as_of} AS as_of{columns} FROM spine {joins}"
-    ).to_arrow_table()
+    table = con.sql(f"SELECT r, e AS {ident(entity)}, {as_of} AS as_of{columns} FROM spine {joins}").to_arrow_table()
     return _ordered(table).drop_columns(["r"])
 
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from features.partials import ROWS, Need, Part, finish, part_of
+from features.formulas import Formulas
+from features.partials import ROWS, Need, Part, part_of
 from features.point_in_time import Lattice
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def statistics(grid: Grid, need: Need, partials: str, resets: Mapping[str, str])
     places = {name: place if place == "NULL" else stem + place for name, place in found.items()}
     places |= {name: f"{stem}last.{name}" for n in (*need.lasts(), ROWS) for name in (f"l{n}", f"t{n}")}
     places |= {f"b{n}{key}": f"{stem}b{n}.b{n}{key}" for n in range(len(need.baselines)) for key in ("n", "s", "q")}
-    sql = finish(need, grid.lattice.time("m"), places.__getitem__)
+    sql = Formulas(need, grid.lattice.time("m"), places.__getitem__).features()
     return Joined({stem + alias: table for alias, table in tables.items()}, sql)
 
 

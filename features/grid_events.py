@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from features.grid import KEY, Grid, epochs_of
-from features.point_in_time import DAY, CountSince, Counts, Level, Since, State
+from features.point_in_time import DAY, Counts, CountSince, Level, Since, State
 from features.workspace import ident, quote
 
 __all__ = ["cells_of", "count_since", "events", "last_event", "level", "states"]

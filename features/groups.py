@@ -7,12 +7,24 @@ To add a group: one function that takes a :class:`Context` and returns entries, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from features.context import Context
 from features.point_in_time import (
-    DAY, Baseline, CountSince, Counts, Entry, Events, Feature, Level, Moment, Silence, Since, State, Statistics,
+    DAY,
+    Baseline,
+    Counts,
+    CountSince,
+    Entry,
+    Events,
+    Feature,
+    Level,
+    Moment,
+    Silence,
+    Since,
+    State,
+    Statistics,
 )  # fmt: skip
 from features.workspace import ident, quote
 

@@ -16,19 +16,16 @@ l   value of the latest instant; t: that instant, microseconds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from features.point_in_time import DAY, Baseline, Lattice, Silence, Statistics, window_name
 from features.workspace import ident
 
-__all__ = ["ADDITIVE", "Need", "Part", "finish", "merge_sql", "part_of", "partials_sql", "stored_keys"]
+__all__ = ["ADDITIVE", "Need", "Part", "literal", "merge_sql", "part_of", "partials_sql", "stored_keys"]
 
 ADDITIVE = ("n", "s", "q", "m", "mm", "si")
-HOUR = DAY // 24
-PartSql = Callable[[str, str, float], str]
-"""SQL of the part with this key, column number and window."""
 ROWS = "r"
 """Stands for the column number where a part counts rows."""
 
@@ -210,92 +207,3 @@ def part_of(part: Part, cell: str, base: str) -> str:
     return {"n": f"CAST({n} AS DOUBLE)", "m": f"{far} * {n}", "mm": f"{far} * {far} * {n}", "si": f"{far} * {s}"}.get(
         part.key, f"{part.key}{part.column}"
     )
-
-
-def _itself(name: str) -> str:
-    return name
-
-
-def finish(need: Need, as_of: str, sql_of: Callable[[str], str] = _itself) -> dict[str, str]:
-    """SQL of every feature over a relation that holds all parts, by feature name.
-
-    Besides the windowed parts the relation holds ``l`` and ``t`` per column, ``tr``, and the
-    baselines' ``b0n, b0s, b0q`` (first entry) ...; `as_of` is SQL, in microseconds. `sql_of` says
-    where a name is found.
-    """
-
-    def part(key: str, number: str, window: float) -> str:
-        return sql_of(need.part(key, number, window).name)
-
-    found: dict[str, str] = {}
-    for entry in need.entries:
-        names = [f.name for f in entry.features()]
-        if isinstance(entry, Statistics):
-            number, centre = need.number(entry.column), literal(need.centre(need.number(entry.column)))
-            sqls: Sequence[str] = [
-                _statistic(stat, number, window, centre, _last(number, window, as_of, sql_of), part)
-                for window in entry.windows
-                for stat in entry.stats
-            ]
-        elif isinstance(entry, Baseline):
-            sqls = _baseline(entry, need, part, sql_of)
-        else:
-            sqls = _silence(entry, as_of, part, sql_of)
-        found |= dict(zip(names, sqls, strict=True))
-    return found
-
-
-def _last(number: str, window: float, as_of: str, sql_of: Callable[[str], str]) -> str:
-    return f"CASE WHEN {sql_of('t' + number)} >= {as_of} - {round(window * DAY)} THEN {sql_of('l' + number)} END"
-
-
-def _statistic(stat: str, number: str, window: float, centre: str, last: str, part: PartSql) -> str:
-    if stat == "slope" and window <= 1:
-        return "CAST(NULL AS DOUBLE)"  # one day is one point in time
-
-    def p(key: str) -> str:
-        return part(key, number, window)
-
-    if stat == "count":
-        return f"CAST(coalesce({p('n')}, 0) AS DOUBLE)"
-    if stat in {"min", "max"}:
-        return p("a" if stat == "min" else "z")
-    if stat == "last":
-        return last
-    n, s = p("n"), p("s")
-    mean = f"({centre} + {s} / nullif({n}, 0))"
-    if stat == "std":
-        return deviation(n, s, p("q"))
-    if stat == "slope":
-        m = p("m")
-        return f"({n} * {p('si')} - {m} * {s}) / nullif({n} * {p('mm')} - {m} * {m}, 0e0)"
-    return {
-        "mean": mean,
-        "sum": f"CASE WHEN {n} > 0 THEN {s} + {n} * {centre} END",
-        "last_minus_mean": f"{last} - {mean}",
-    }[stat]
-
-
-def deviation(n: str, s: str, q: str) -> str:
-    """SQL of the sample standard deviation; null below two values, never the root of a rounding error."""
-    return f"CASE WHEN {n} >= 2 THEN sqrt(greatest({q} - {s} * {s} / {n}, 0e0) / ({n} - 1)) END"
-
-
-def _baseline(entry: Baseline, need: Need, part: PartSql, sql_of: Callable[[str], str]) -> list[str]:
-    index, number = need.baselines.index(entry), need.number(entry.column)
-    n, s, q = (sql_of(f"b{index}{key}") for key in ("n", "s", "q"))
-    centre, std = literal(need.centre(number)), deviation(n, s, q)
-    level = f"{s} / nullif({n}, 0)"
-    scores = []
-    for w in entry.windows:
-        wn, ws = part("n", number, w), part("s", number, w)
-        scores.append(f"({ws} / nullif({wn}, 0) - {level}) / nullif({std}, 0e0)")
-    return [f"{centre} + {level}", std, *scores]
-
-
-def _silence(entry: Silence, as_of: str, part: PartSql, sql_of: Callable[[str], str]) -> list[str]:
-    day, window = part("n", ROWS, 1.0), part("n", ROWS, float(entry.window))
-    return [
-        f"({as_of} - {sql_of('t' + ROWS)}) / {HOUR}e0",
-        f"coalesce({day}, 0) * {float(entry.window)}e0 / nullif({window}, 0)",
-    ]

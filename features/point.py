@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from features.partials import ROWS, Need, Part, finish, part_of
-from features.point_in_time import DAY, CountSince, Counts, Lattice, Level, Since, State
+from features.formulas import Formulas
+from features.partials import ROWS, Need, Part, part_of
+from features.point_in_time import DAY, Counts, CountSince, Lattice, Level, Since, State
 from features.workspace import ident, quote
 
 __all__ = ["events_sql", "state_sql", "statistics_sql"]
@@ -29,10 +30,12 @@ def statistics_sql(need: Need, lattice: Lattice, at: int, partials: str, resets:
     lasts = "".join(f", arg_max(l{n}, t{n}) AS l{n}, max(t{n}) AS t{n}" for n in need.lasts())
     parts = "".join(f", {_window(p, at)} AS {p.name}" for p in need.parts)
     joins = "".join(
-        f" LEFT JOIN ({_baseline_sql(need, int(n), lattice, at, partials, reset)}) USING (e)"
+        f" LEFT JOIN ({_baseline_sql(need, int(n), lattice.boundary('r.t'), (partials, at), reset)}) USING (e)"
         for n, reset in resets.items()
     )
-    features = ", ".join(f"{sql} AS {ident(name)}" for name, sql in finish(need, lattice.time(str(at))).items())
+    features = ", ".join(
+        f"{sql} AS {ident(name)}" for name, sql in Formulas(need, lattice.time(str(at))).features().items()
+    )
     return f"""
         WITH parts AS (SELECT e, max(t{ROWS}) AS t{ROWS}{lasts}{parts} FROM {partials} WHERE j <= {at} GROUP BY e)
         SELECT e, {features} FROM parts{joins}
@@ -46,13 +49,14 @@ def _window(part: Part, at: int) -> str:
     return f"{_FOLD.get(part.key, 'sum')}({part_of(part, 'i', str(at))}) {within}"
 
 
-def _baseline_sql(need: Need, index: int, lattice: Lattice, at: int, partials: str, reset: str) -> str:
-    entry = need.baselines[index]
+def _baseline_sql(need: Need, index: int, boundary: str, known: tuple[str, int], reset: str) -> str:
+    """Sums over the first days after the last reset, of the partials known at a cut-off."""
+    entry, (partials, at) = need.baselines[index], known
     number = need.number(entry.column)
     sums = ", ".join(f"sum({key}{number}) AS b{index}{key}" for key in ("n", "s", "q"))
     return f"""
         SELECT p.e, {sums} FROM {partials} AS p JOIN (
-            SELECT e, coalesce(any_value({lattice.boundary("r.t")}), min(i) - 1) AS b
+            SELECT e, coalesce(any_value({boundary}), min(i) - 1) AS b
             FROM {partials} LEFT JOIN ({reset}) AS r USING (e) WHERE j <= {at} GROUP BY e
         ) AS start ON p.e = start.e AND p.i > start.b AND p.i <= start.b + {entry.days}
         WHERE p.j <= {at} GROUP BY p.e

@@ -7,8 +7,8 @@ the batch gets a verdict:
 ========================= =================================================================
 ``new``                   to be inserted
 ``same``                  stored already
-``merge``                 a reading that adds channels to a stored one: the month is rewritten
-``changed``               a fact with other values, from a source that may correct itself: likewise
+``part``                  a reading that adds channels to a stored one: they become a row of their own
+``changed``               a fact with other values, from a source that may correct itself: its month is rewritten
 ``duplicate_key``         the batch says the same twice; one copy counts
 ``conflicting_duplicate`` the same key with other values: to quarantine
 ``late_version``          older than the version stored: to quarantine
@@ -28,7 +28,7 @@ from features.workspace import Snapshot, ident, quote
 __all__ = ["NEWS", "REFUSED", "Batch", "judge_facts", "judge_versions", "months_are", "rows_to_write",
            "single_sql", "tombstones"]  # fmt: skip
 
-NEWS = "('new', 'merge', 'changed')"
+NEWS = "('new', 'part', 'changed')"
 REFUSED = "('duplicate_key', 'conflicting_duplicate', 'late_version')"
 
 
@@ -46,6 +46,8 @@ class Batch:
         The source says itself when it knew each row.
     stamped
         Its change column holds instants, not numbers.
+    parted
+        A key may stand in several rows, each with other channels and its own ``known_at``.
     replaces
         All stored rows of the source are being replaced, so nothing is compared with them.
     """
@@ -56,6 +58,7 @@ class Batch:
     corrections: bool = False
     clocked: bool = False
     stamped: bool = False
+    parted: bool = False
     replaces: bool = False
 
     @property
@@ -96,7 +99,10 @@ def single_sql(view: str, key: Iterable[str], content: Iterable[str], order: str
 
 
 def judge_facts(snapshot: Snapshot, batch: Batch, months: tuple[str, ...]) -> str:
-    """SQL that gives every fact its ``_verdict``; a reading to be merged also gets its stored channels.
+    """SQL that gives every fact its ``_verdict``.
+
+    Of a ``part`` only the channels that are not stored yet remain: what was known keeps its ``known_at``. A reading
+    that is ``changed`` gets its other channels from the stored one.
 
     Parameters
     ----------
@@ -106,22 +112,46 @@ def judge_facts(snapshot: Snapshot, batch: Batch, months: tuple[str, ...]) -> st
     key = batch.table.key
     values = [name for name in batch.content if name not in key]
     wide = values if batch.table.wide else []
-    joined = " AND ".join(f"b.{ident(k)} = s.{ident(k)}" for k in key)
     unlike = "<>" if wide else "IS DISTINCT FROM"
     differs = _any(f"b.{ident(v)} {unlike} s.{ident(v)}" for v in values)
     adds = _any(f"b.{ident(v)} IS NOT NULL AND s.{ident(v)} IS NULL" for v in wide)
     other = "changed" if batch.corrections else "conflicting_duplicate"
-    replaced = _list(("_hash", "_twin", *(("known_at", *wide) if wide else ())))
-    merged = "".join(f", coalesce(b.{ident(v)}, s.{ident(v)}) AS {ident(v)}" for v in wide)
-    merged += ", greatest(b.known_at, s.known_at) AS known_at" if wide else ""
+    held = "".join(f", s.{ident(v)} AS {ident(f'_held {v}')}" for v in wide)
     order = "_changed DESC NULLS LAST, known_at DESC" if batch.corrections else "known_at"
+    met = " AND ".join(f"b.{ident(k)} = s.{ident(k)}" for k in key)
+    single = single_sql("good", (*key, "known_at") if batch.parted else key, batch.content, order)
     return (
-        f"WITH stored AS ({_stored(snapshot, batch, months)}), "
-        f"single AS ({single_sql('good', key, batch.content, order)}) "
-        f"SELECT b.* EXCLUDE ({replaced}){merged}, "
+        f"WITH stored AS ({_instants(_stored(snapshot, batch, months), batch)}), single AS ({single}), "
+        f"told AS (SELECT b.* EXCLUDE (_hash, _twin), s.known_at AS _held{held}, "
         f"CASE WHEN _twin IS NOT NULL THEN _twin WHEN s.source IS NULL THEN 'new' WHEN {differs} THEN '{other}' "
-        f"WHEN {adds} THEN 'merge' ELSE 'same' END AS _verdict "
-        f"FROM single AS b LEFT JOIN stored AS s ON _twin IS NULL AND {joined}"
+        f"WHEN {adds} THEN 'part' ELSE 'same' END AS _verdict "
+        f"FROM single AS b LEFT JOIN stored AS s ON _twin IS NULL AND {met}) {_completed(wide)}"
+    )
+
+
+def _instants(stored: str, batch: Batch) -> str:
+    """Stored facts, one row per key: the parts of a reading are put together."""
+    if not batch.table.wide:
+        return stored
+    values = "".join(f", max({ident(n)}) AS {ident(n)}" for n in batch.content if n not in batch.table.key)
+    keys = _list(batch.table.key)
+    return (
+        f"SELECT {keys}, any_value(source) AS source, max(known_at) AS known_at{values} FROM ({stored}) GROUP BY {keys}"
+    )
+
+
+def _completed(channels: Iterable[str]) -> str:
+    """SQL over ``told``: every reading with the channels that it is to be stored with."""
+    cases = [("known_at", "greatest(known_at, _held)", "known_at")]
+    for name in channels:
+        own, held = ident(name), ident(f"_held {name}")
+        cases.append((name, f"coalesce({own}, {held})", f"CASE WHEN {held} IS NULL THEN {own} END"))
+    chosen = ", ".join(
+        f"CASE _verdict WHEN 'changed' THEN {changed} WHEN 'part' THEN {part} ELSE {ident(name)} END AS {ident(name)}"
+        for name, changed, part in cases
+    )
+    return (
+        f"SELECT * EXCLUDE ({_list(('_held', *(f'_held {name}' for name in channels)))}) REPLACE ({chosen}) FROM told"
     )
 
 
@@ -193,7 +223,7 @@ def rows_kept(snapshot: Snapshot, batch: Batch, months: tuple[str, ...]) -> str:
     met = " AND ".join(f"j.{ident(k)} = s.{ident(k)}" for k in batch.table.key)
     return (
         f"SELECT s.* FROM ({snapshot.relation(batch.table.name, months)}) AS s ANTI JOIN "
-        f"(SELECT * FROM judged WHERE _verdict IN ('merge', 'changed')) AS j ON s.{batch.mine} AND {met}"
+        f"(SELECT * FROM judged WHERE _verdict = 'changed') AS j ON s.{batch.mine} AND {met}"
     )
 
 

@@ -122,7 +122,7 @@ def _commit_rows(judged: Judged, write: Write, news: str) -> int:
 
 def _rewritten(judged: Judged) -> tuple[str, ...]:
     """All months of the news, where one of them replaces a stored row; else none, and the news are appended."""
-    if judged.batch.table.kind != "fact" or not judged.count("('merge', 'changed')"):
+    if judged.batch.table.kind != "fact" or not judged.count("('changed')"):
         return ()
     months = f"SELECT DISTINCT strftime(event_time, '%Y-%m') FROM judged WHERE _verdict IN {NEWS} ORDER BY 1"
     return tuple(str(row[0]) for row in judged.con.execute(months).fetchall())

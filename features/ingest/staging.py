@@ -111,7 +111,14 @@ def make_canonical(
     nulls = "".join(f", CAST(NULL AS DOUBLE) AS {ident(name)}" for name in silent)
     con.execute(f"CREATE VIEW good AS SELECT *{nulls} FROM canonical WHERE _refused IS NULL")
     content = (*table.names, *extras, *silent)
-    return Batch(table, load.name, content, load.source.corrections, load.clocked, load.stamped, replaces)
+    return Batch(
+        table, load.name, content, load.source.corrections, load.clocked, load.stamped, _parted(load), replaces
+    )  # fmt: skip
+
+
+def _parted(load: Load) -> bool:
+    """Channels of one instant that became known apart are stored apart; a correction rewrites them all."""
+    return load.source.form == "long" and not load.source.corrections
 
 
 def _long(load: Load, config: Config) -> tuple[RowRule, ...]:
@@ -199,19 +206,19 @@ def _pivot(con: duckdb.DuckDBPyConnection, load: Load, config: Config, staged: S
         )  # fmt: skip
     key = ("asset_id", "event_time", "channel")
     _view(con, staged, "long", single_sql("long_good", key, (*key, "value"), "known_at"))
-    _view(con, staged, "wide", _wide_sql(found))
+    _view(con, staged, "wide", _wide_sql(found, "known_at" if _parted(load) else "max(known_at)"))
     con.execute("CREATE OR REPLACE VIEW canonical AS SELECT * FROM wide")
     return tuple(found)
 
 
-def _wide_sql(channels: list[str]) -> str:
-    """SQL: long readings as one row per asset and instant; after them those that were refused, as they came."""
+def _wide_sql(channels: list[str], known_at: str) -> str:
+    """SQL: long readings as one row per asset, instant and time of knowing; after them those that were refused, as they came."""
     columns = "".join(f"max(value) FILTER (channel = {quote(c)}) AS {ident(c)}, " for c in channels)
     twin = "asset_id := asset_id, event_time := event_time, channel := channel, value := value"
     return (
-        f"SELECT asset_id, event_time, {columns}max(known_at) AS known_at, max(_changed) AS _changed, "
+        f"SELECT asset_id, event_time, {columns}{known_at} AS known_at, max(_changed) AS _changed, "
         f"CAST(NULL AS VARCHAR) AS _refused, CAST(NULL AS VARCHAR) AS _spoilt, CAST(NULL AS VARCHAR) AS _row "
-        f"FROM long WHERE _twin IS NULL GROUP BY asset_id, event_time "
+        f"FROM long WHERE _twin IS NULL GROUP BY ALL "
         f"UNION ALL BY NAME "
         f"SELECT asset_id, event_time, _changed, concat_ws(',', _refused, _spoilt) AS _refused, _row "
         f"FROM canonical WHERE _row IS NOT NULL "

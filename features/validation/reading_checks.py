@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from features.validation.findings import Finding, Look, finding
@@ -75,12 +75,18 @@ def _stuck(look: Look) -> Iterator[Finding]:
     look.con.execute(
         f"CREATE OR REPLACE TEMP TABLE unchanged AS SELECT * FROM ("
         f"SELECT asset_id, event_time, row_number() OVER asset AS nth, lag(event_time) OVER asset AS before, "
-        f"{', '.join(map(ident, limits))}, {same} FROM readings "
+        f"{', '.join(map(ident, limits))}, {same} FROM ({_instants(limits)}) "
         f"WINDOW asset AS (PARTITION BY asset_id ORDER BY event_time)) WHERE {any_same}"
     )
     for name, hours in limits.items():
         yield _stuck_channel(look, name, hours)
     look.con.execute("DROP TABLE unchanged")
+
+
+def _instants(channels: Iterable[str]) -> str:
+    """SQL: one row per asset and instant; its parts, which became known apart, put together."""
+    values = ", ".join(f"max({ident(name)}) AS {ident(name)}" for name in channels)
+    return f"SELECT asset_id, event_time, {values} FROM readings GROUP BY asset_id, event_time"
 
 
 def _stuck_channel(look: Look, name: str, hours: float) -> Finding:

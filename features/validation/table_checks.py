@@ -148,7 +148,9 @@ def two_sources(look: Look, table: Table, view: TableProfile) -> Iterator[Findin
     """Keys that more than one source delivers, and facts committed twice by one."""
     keys = ", ".join(map(ident, table.key))
     if table.kind == "fact":
-        twice = f"SELECT source, {keys}, count(*) AS copies FROM {table.name} GROUP BY ALL HAVING count(*) > 1"
+        twice = (
+            f"SELECT source, {keys}, {_copies(look, table)} AS copies FROM {table.name} GROUP BY ALL HAVING copies > 1"
+        )
         yield _keys(look, view, "duplicate_key", twice)
     if len(view.sources) > 1:
         shared = (
@@ -156,6 +158,12 @@ def two_sources(look: Look, table: Table, view: TableProfile) -> Iterator[Findin
             f"FROM {table.name}_rows GROUP BY {keys} HAVING count(DISTINCT source) > 1"
         )
         yield _keys(look, view, "key_in_two_sources", shared)
+
+
+def _copies(look: Look, table: Table) -> str:
+    """SQL: how often a key is there. A reading may stand in parts, known apart: each channel counts for itself."""
+    channels = look.snapshot.channels() if table.wide else ()
+    return f"greatest({', '.join(f'count({ident(c)})' for c in channels)})" if channels else "count(*)"
 
 
 def _keys(look: Look, view: TableProfile, code: str, sql: str) -> Finding:

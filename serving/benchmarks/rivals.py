@@ -124,12 +124,12 @@ def in_pandas(files: Sequence[str], cutoffs: Sequence[datetime]) -> pd.DataFrame
                 columns[f"bench_{c}_last_minus_mean_{w}d"] = frame[c].to_numpy() - columns[f"bench_{c}_mean_{w}d"]
     columns |= {f"bench_{c}_last_1d": frame[c].to_numpy() for c in CHANNELS}
     rows = pd.DataFrame({"asset_id": frame["asset_id"], "event_time": frame["event_time"], **columns})
-    spine = pd.MultiIndex.from_product([pd.DatetimeIndex(cutoffs).as_unit("us"), sorted(frame["asset_id"].unique())])
-    spine = spine.to_frame(index=False, name=["as_of", "asset_id"])
+    instants = pd.Series(list(cutoffs), dtype="datetime64[us, UTC]", name="as_of").to_frame()
+    spine = instants.merge(frame[["asset_id"]].drop_duplicates().sort_values("asset_id"), how="cross")
     spine["asset_id"] = spine["asset_id"].astype(rows["asset_id"].dtype)
     made = pd.merge_asof(spine, rows.sort_values("event_time"), left_on="as_of", right_on="event_time", by="asset_id",
                          allow_exact_matches=False)  # fmt: skip
-    made["bench_silence_hours"] = (made["as_of"] - made["event_time"]) / pd.Timedelta(hours=1)
+    made["bench_silence_hours"] = (made["as_of"] - made["event_time"]).dt.total_seconds() / 3600.0
     made["bench_rate_1d_30d"] = made["bench_volt_count_1d"] * 30.0 / made["bench_volt_count_30d"]
     return made.drop(columns="event_time")
 
@@ -147,5 +147,5 @@ def brute(frame: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
             for stat in ("count", "mean", "std", "min", "max"):
                 found[f"bench_{c}_{stat}_{w}d"] = getattr(groups[c], stat)()
     last = seen.loc[seen.groupby("asset_id")["event_time"].idxmax()].set_index("asset_id")
-    found["bench_silence_hours"] = (at - last["event_time"]) / pd.Timedelta(hours=1)
+    found["bench_silence_hours"] = (at - last["event_time"]).dt.total_seconds() / 3600.0
     return pd.DataFrame(found).rename_axis("asset_id").reset_index().assign(as_of=at)

@@ -23,7 +23,7 @@ __all__ = ["fleet"]
     "--language", type=click.Choice(["zh-CN", "en"]), default="zh-CN", show_default=True, help="Of the workspace."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def fleet(  # noqa: PLR0917  (click passes them by name)
+def fleet(
     folder: Path,
     assets: int,
     days: int,

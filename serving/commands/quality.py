@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Of the sample: the same seed draws the same rows.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write the sample as CSV files here.")
 @click.pass_obj
-def validate(  # noqa: PLR0917  (click passes them by name)
+def validate(
     workspace: Path, as_json: bool, html: Path | None, language: str | None, strict: bool, sample: int | None,
     seed: int, out: Path | None,
 ) -> int:  # fmt: skip

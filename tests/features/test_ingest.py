@@ -11,6 +11,7 @@ import pytest
 from features.errors import ConfigError, DataError, ForemendError, SourceError, WorkspaceError
 from features.ingest import Ingested, ingest
 from features.ingest.commits import stale_since
+from features.validation import validate
 from features.workspace import Workspace
 
 Company = Callable[..., Workspace]
@@ -220,15 +221,21 @@ def test_a_correction_leaves_the_other_sources_of_the_month_alone(company: Compa
     assert sum(r.written for r in ingest(workspace)) == 0
 
 
-def test_a_channel_that_comes_later_completes_the_row(company: Company, ask: Ask) -> None:
+def test_a_channel_that_comes_later_takes_nothing_from_what_was_known(company: Company, ask: Ask) -> None:
     ingest(company(READINGS, s="asset_id,event_time,temperature\nA1,2024-01-01,20\nA1,2024-01-02,21"))
-    workspace = company(READINGS, s="asset_id,event_time,pressure\nA1,2024-01-01,3")
-    assert counts(ingest(workspace)) == (1, 1, 0, 0)
-    assert ask(workspace, "SELECT temperature, pressure FROM readings ORDER BY event_time") == [
-        (20.0, 3.0),
-        (21.0, None),
+    before = ask(company(READINGS), "SELECT temperature, known_at FROM readings ORDER BY 1")
+    workspace = company(READINGS, s="asset_id,event_time,temperature,pressure\nA1,2024-01-01,20,3\nA1,2024-01-02,,4")
+    assert counts(ingest(workspace)) == (2, 2, 0, 0)
+    told = "SELECT temperature, known_at FROM readings WHERE temperature IS NOT NULL ORDER BY 1"
+    assert ask(workspace, told) == before
+    assert ask(workspace, "SELECT event_time, pressure, known_at FROM readings WHERE pressure > 0 ORDER BY 1") == [
+        ("2024-01-01T00:00:00+00:00", 3.0, "2024-06-30T16:00:00+00:00"),
+        ("2024-01-02T00:00:00+00:00", 4.0, "2024-06-30T16:00:00+00:00"),
     ]
-    assert counts(ingest(workspace)) == (1, 0, 0, 1)
+    assert counts(ingest(workspace)) == (2, 0, 0, 2)
+    other = company(READINGS, s="asset_id,event_time,temperature,pressure\nA1,2024-01-01,20,9")
+    assert counts(ingest(other)) == (1, 0, 1, 0)
+    assert [f.code for f in validate(workspace.pin()).findings if f.code == "duplicate_key" and f.count] == []
 
 
 LONG = CHANNELS + source("readings", more='zone = "UTC"\nform = "long"')
@@ -251,6 +258,23 @@ def test_long_readings_are_stored_wide(company: Company, ask: Ask) -> None:
         (21.0, None),
     ]
     assert [r for r, _ in quarantined(workspace)] == ["conflicting_duplicate", "not_finite", "out_of_range"]
+    (again,) = ingest(workspace)
+    assert (again.written, again.quarantined) == (0, 0)
+
+
+def test_long_channels_that_became_known_apart_are_known_apart(company: Company, ask: Ask) -> None:
+    toml = LONG.replace("form =", 'known_at = "seen"\nform =')
+    workspace = company(toml, s="""
+        asset_id,event_time,channel,value,seen
+        A1,2024-01-01 00:00:00,temperature,20,2024-01-01 01:00:00
+        A1,2024-01-01 00:00:00,pressure,1,2024-01-03 00:00:00
+        A1,2024-01-01 00:00:00,pressure,2,2024-01-04 00:00:00
+    """)  # fmt: skip
+    (result,) = ingest(workspace)
+    assert (result.written, result.quarantined) == (2, 1)
+    assert ask(workspace, "SELECT temperature, pressure, known_at FROM readings ORDER BY known_at") == [
+        (20.0, None, "2024-01-01T01:00:00+00:00"), (None, 1.0, "2024-01-03T00:00:00+00:00"),
+    ]  # fmt: skip
     (again,) = ingest(workspace)
     assert (again.written, again.quarantined) == (0, 0)
 

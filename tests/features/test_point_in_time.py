@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 
 from features.assets import GROUPS, build, build_for, build_grid, build_point, entries, feature_set
 from features.point_in_time import (
-    Baseline, CountSince, Counts, Events, Level, Moment, Silence, Since, State, Statistics,
+    Baseline,
+    Counts,
+    CountSince,
+    Events,
+    Level,
+    Moment,
+    Silence,
+    Since,
+    State,
+    Statistics,
 )  # fmt: skip
 from features.tables import TABLES
 from features.workspace import Workspace
@@ -106,7 +115,7 @@ def some_rows(seed: int, kind: str) -> Rows:
             rows["readings"].append(
                 {"asset_id": asset, "event_time": at, "known_at": at + lateness(rng, kind), **values}
             )
-        for n in range(25):
+        for _ in range(25):
             at = an_instant(rng)
             rows["alarms"].append(
                 {
@@ -430,7 +439,7 @@ def changed_later(rows: Rows, rng: random.Random) -> Rows:
              "closed_at": at, "opened_at": FIRST, "performed_at": FIRST + DAY, "due_at": FIRST, "batch": "b9", "deleted": True,
              "retired_at": FIRST + DAY, "installed_at": at}  # fmt: skip
     for column in rng.sample(sorted(noise), 4):
-        if column in row or column == "deleted" and TABLES[table].kind == "versioned":
+        if column in row or (column == "deleted" and TABLES[table].kind == "versioned"):
             row[column] = noise[column]
     if later and rng.random() < 0.4:
         found[table][rng.choice(later)] = row

@@ -14,7 +14,7 @@ from serving.cli import run
 
 INSTANT = pa.timestamp("us", tz="UTC")
 START = datetime(2024, 1, 1, tzinfo=UTC)
-RULE = '[[failures]]\nversion = {}\nquery = "SELECT asset_id, performed_at AS event_time, component AS failure_mode FROM services{}"\n'  # noqa: E501
+RULE = '[[failures]]\nversion = {}\nquery = "SELECT asset_id, performed_at AS event_time, component AS failure_mode FROM services{}"\n'
 
 
 def commit(folder: Path, table: str, **columns: list[object]) -> None:
