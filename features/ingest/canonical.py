@@ -69,10 +69,8 @@ def _extra(load: Load, name: str) -> Cast:
 def _known_at(load: Load, clock: str, own: str) -> str:
     start = f"TIMESTAMPTZ {quote(load.start.isoformat())}"
     happened = f"({clock} + to_microseconds({round(load.source.delay_hours * 3.6e9)}))"
-    if load.first:  # what is planned for later is known already
-        rule = f"CASE WHEN {clock} IS NULL THEN {FOR_EVER} ELSE least({happened}, {start}) END"
-    else:
-        rule = f"greatest({happened}, {start})"
+    planned = f"CASE WHEN {clock} IS NULL THEN {FOR_EVER} ELSE least({happened}, {start}) END"  # known already
+    rule = planned if load.first else f"greatest({happened}, {start})"
     return f"coalesce({own}, {rule})" if own else rule
 
 

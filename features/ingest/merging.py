@@ -98,7 +98,7 @@ def single_sql(view: str, key: Iterable[str], content: Iterable[str], order: str
     )
 
 
-def judge_facts(snapshot: Snapshot, batch: Batch, months: tuple[str, ...]) -> str:
+def judge_facts(snapshot: Snapshot, batch: Batch, months: tuple[str, ...], *, in_parts: bool = False) -> str:
     """SQL that gives every fact its ``_verdict``.
 
     Of a ``part`` only the channels that are not stored yet remain: what was known keeps its ``known_at``. A reading
@@ -108,6 +108,9 @@ def judge_facts(snapshot: Snapshot, batch: Batch, months: tuple[str, ...]) -> st
     ----------
     months
         Those that the batch touches: the only ones read.
+    in_parts
+        Stored readings stand in parts, to be put together first. Where they do and this is false,
+        a row of the batch meets each of them: the answer has more rows than the batch.
     """
     key = batch.table.key
     values = [name for name in batch.content if name not in key]
@@ -119,9 +122,10 @@ def judge_facts(snapshot: Snapshot, batch: Batch, months: tuple[str, ...]) -> st
     held = "".join(f", s.{ident(v)} AS {ident(f'_held {v}')}" for v in wide)
     order = "_changed DESC NULLS LAST, known_at DESC" if batch.corrections else "known_at"
     met = " AND ".join(f"b.{ident(k)} = s.{ident(k)}" for k in key)
+    stored = _stored(snapshot, batch, months)
     single = single_sql("good", (*key, "known_at") if batch.parted else key, batch.content, order)
     return (
-        f"WITH stored AS ({_instants(_stored(snapshot, batch, months), batch)}), single AS ({single}), "
+        f"WITH stored AS ({_together(stored, batch) if in_parts else stored}), single AS ({single}), "
         f"told AS (SELECT b.* EXCLUDE (_hash, _twin), s.known_at AS _held{held}, "
         f"CASE WHEN _twin IS NOT NULL THEN _twin WHEN s.source IS NULL THEN 'new' WHEN {differs} THEN '{other}' "
         f"WHEN {adds} THEN 'part' ELSE 'same' END AS _verdict "
@@ -129,10 +133,8 @@ def judge_facts(snapshot: Snapshot, batch: Batch, months: tuple[str, ...]) -> st
     )
 
 
-def _instants(stored: str, batch: Batch) -> str:
-    """Stored facts, one row per key: the parts of a reading are put together."""
-    if not batch.table.wide:
-        return stored
+def _together(stored: str, batch: Batch) -> str:
+    """Stored readings, one row per key: their parts are put together."""
     values = "".join(f", max({ident(n)}) AS {ident(n)}" for n in batch.content if n not in batch.table.key)
     keys = _list(batch.table.key)
     return (

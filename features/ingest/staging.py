@@ -232,7 +232,10 @@ def judge(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, batch: Batch, stag
     """Make the view ``judged``: every good row with its verdict."""
     if batch.table.kind == "fact":
         months = con.execute("SELECT DISTINCT strftime(event_time, '%Y-%m') FROM good ORDER BY 1").fetchall()
-        _view(con, staged, "judged", judge_facts(snapshot, batch, tuple(str(row[0]) for row in months)))
+        chosen = tuple(str(row[0]) for row in months)
+        _view(con, staged, "judged", judge_facts(snapshot, batch, chosen))
+        if batch.table.wide and whole(con, "SELECT (FROM (SELECT count(*) FROM judged)) - count(*) FROM good"):
+            _view(con, staged, "judged", judge_facts(snapshot, batch, chosen, in_parts=True))  # costs a GROUP BY
     else:
         _view(con, staged, "judged", judge_versions(snapshot, batch))
 
