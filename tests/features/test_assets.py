@@ -160,6 +160,24 @@ def test_only_assets_in_service_have_rows(committed: Made) -> None:
     assert [r["asset_id"] for r in grid if r["as_of"] == AS_OF] == expected
 
 
+def test_a_column_is_null_until_the_instant_that_reveals_it_and_its_delay(committed: Made) -> None:
+    toml = '[sources.test]\ntable = "assets"\nquery = ""\ndelay_hours = 2\nreveals = {batch = "tested_at"}\n'
+    tested = AS_OF - DAY
+    asset = {"asset_id": "A", "known_at": START, "batch": "b1", "tested_at": tested, "asset_model": "m1"}
+    workspace = committed(toml, assets=[asset])
+    revealed = tested + timedelta(hours=2)
+    for instant, batch in (
+        (tested, None),
+        (revealed, None),
+        (revealed + timedelta(microseconds=1), "b1"),
+        (AS_OF, "b1"),
+    ):
+        row = build_point(workspace.pin(), instant).to_pylist()[0]
+        assert (row["asset_batch"], row["asset_asset_model"]) == (batch, "m1")
+    grid = build_grid(workspace.pin(), [AS_OF - DAY, AS_OF]).to_pylist()
+    assert [r["asset_batch"] for r in grid] == [None, "b1"]
+
+
 def test_a_stuck_sensor_after_an_outlier_has_no_spread(committed: Made) -> None:
     readings = [
         {"asset_id": "A", "event_time": START + n * DAY / 4, "pressure": 1e12 if n == 3 else 7.25} for n in range(200)
