@@ -124,13 +124,16 @@ def typed_sql(load: Load, casts: Iterable[Cast]) -> str:
     """The first layer: canonical columns, and the codes of the casts that failed."""
     casts = list(casts)
     columns = ", ".join(f"{cast.sql} AS {ident(cast.name)}" for cast in casts)
-    failed, lost = (_codes(_failures(cast for cast in casts if cast.spoils is spoils)) for spoils in (True, False))
+    failed, lost = (_codes(_failures(load, (c for c in casts if c.spoils is spoils))) for spoils in (True, False))
     return f"SELECT {columns}, {_changed(load)} AS _changed, raw AS _raw, {failed} AS _failed, {lost} AS _lost FROM raw"
 
 
-def _failures(casts: Iterable[Cast]) -> list[tuple[str, str]]:
-    chosen = list(casts)
-    return [("bad_type", c.bad) for c in chosen if c.bad] + [("naive_stamp", c.naive) for c in chosen if c.naive]
+def _failures(load: Load, casts: Iterable[Cast]) -> list[tuple[str, str]]:
+    found = []
+    for one in casts:
+        found += [("bad_type", one.bad)] if one.bad else []
+        found += [("mixed_zones" if one.name in load.mixed else "naive_stamp", one.naive)] if one.naive else []
+    return found
 
 
 def _emptied(name: str, predicates: list[str]) -> str:

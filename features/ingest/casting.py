@@ -14,7 +14,7 @@ from features.errors import DataError
 from features.tables import Type
 from features.workspace import SQL_TYPES, ident, quote
 
-__all__ = ["Cast", "Family", "attribute", "cast", "family", "instant"]
+__all__ = ["Cast", "Family", "attribute", "cast", "family", "instant", "naive_text", "zoned_text"]
 
 Family = Literal["text", "integer", "number", "boolean", "naive", "zoned", "nested", "null"]
 
@@ -120,12 +120,22 @@ def instant(name: str, column: str, sql_type: str, zone: str) -> Cast:
     return Cast(name, f"CASE WHEN isfinite({plain}) THEN {sql} END", f"NOT isfinite({plain})", spoils=True)
 
 
+def zoned_text(value: str) -> str:
+    """Predicate: the text `value` (SQL) is a stamp that names its zone or offset."""
+    return f"(regexp_matches({value}, {quote(_ZONED)}) AND NOT regexp_matches({value}, {quote(_DATE_ONLY)}))"
+
+
+def naive_text(value: str) -> str:
+    """Predicate: the text `value` (SQL) is a stamp without a zone."""
+    return f"(trim({value}) <> '' AND NOT {zoned_text(value)} AND try_cast({value} AS TIMESTAMP) IS NOT NULL)"
+
+
 def _instant_of_text(name: str, value: str, zone: str) -> Cast:
-    zoned = f"(regexp_matches({value}, {quote(_ZONED)}) AND NOT regexp_matches({value}, {quote(_DATE_ONLY)}))"
+    zoned = zoned_text(value)
     local = f"timezone({quote(zone)}, try_cast({value} AS TIMESTAMP))" if zone else "CAST(NULL AS TIMESTAMPTZ)"
     read = f"CASE WHEN {zoned} THEN try_cast({value} AS TIMESTAMPTZ) ELSE {local} END"
     said = f"{value} IS NOT NULL AND trim({value}) <> ''"
-    naive = "" if zone else f"{said} AND NOT {zoned} AND try_cast({value} AS TIMESTAMP) IS NOT NULL"
+    naive = "" if zone else naive_text(value)
     bad = f"{said} AND coalesce(NOT isfinite({read}), true)" + (f" AND NOT coalesce({naive}, false)" if naive else "")
     return Cast(name, f"CASE WHEN isfinite({read}) THEN {read} END", bad, naive, spoils=True)
 

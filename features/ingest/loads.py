@@ -31,6 +31,8 @@ class Load:
         DuckDB type by column name of what the source returned.
     stored
         DuckDB type by column name of what the table holds.
+    mixed
+        Canonical columns in which stamps with and without a zone stand side by side.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Load:
     start: datetime
     raw: Mapping[str, str]
     stored: Mapping[str, str]
+    mixed: frozenset[str] = frozenset()
 
     @property
     def table(self) -> Table:

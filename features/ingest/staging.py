@@ -14,9 +14,8 @@ Every step streams from one file into the next, so memory is bounded by DuckDB's
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from features.config import Config
 from features.errors import ConfigError, nearest
 from features.ingest.canonical import canonical_sql, long_rules, typed_columns, typed_sql
 from features.ingest.casting import Cast
+from features.ingest.hints import mixed_stamps, near_misses, unknown_zones
 from features.ingest.loads import Load, check_columns, extra_columns
 from features.ingest.merging import Batch, judge_facts, judge_versions, single_sql
 from features.sources import Since, read
@@ -94,6 +94,7 @@ def make_canonical(
     import duckdb
 
     check_columns(load)
+    load = replace(load, mixed=mixed_stamps(con, load, say))
     extras = extra_columns(load, config.channels)
     casts = typed_columns(load, extras)
     rules = _applicable(con, load, casts, row_rules(load.table, config, now=load.start), say)
@@ -105,7 +106,8 @@ def make_canonical(
     if load.source.form == "long":
         extras = _pivot(con, load, config, staged)
     else:
-        _near_misses(load, extras, say)
+        near_misses(load, extras, say)
+    unknown_zones(con, load, say)
     table = TABLES[load.source.table]
     silent = _silent_channels(table, load, extras)
     nulls = "".join(f", CAST(NULL AS DOUBLE) AS {ident(name)}" for name in silent)
@@ -171,15 +173,6 @@ def _blame(con: duckdb.DuckDBPyConnection, load: Load, casts: tuple[Cast, ...], 
                 str(error).partition("\n")[0], where=f"foremend.toml [[rules]] {rule.code}",
                 expected="a predicate that can be asked of every row", todo="Correct `where`, e.g. with TRY_CAST",
             ) from error  # fmt: skip
-
-
-def _near_misses(load: Load, extras: tuple[str, ...], say: Say) -> None:
-    """Point at attributes whose name is nearly that of a column which the source does not deliver."""
-    absent = [name for name in load.table.names if not load.given(name)]
-    for name in () if load.table.wide else extras:
-        near = difflib.get_close_matches(name, absent, n=1, cutoff=0.85)
-        if near and name not in load.stored:
-            say(f"  {load.name}: '{name}' is kept as an attribute of {load.table.name}. Did you mean '{near[0]}'?")
 
 
 def _silent_channels(table: Table, load: Load, extras: tuple[str, ...]) -> tuple[str, ...]:

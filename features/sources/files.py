@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.config import Source
-from features.errors import SourceError
+from features.errors import DataError, SourceError
 from features.sources.batches import BATCH_ROWS, OVERLAP, TEXT_OVERLAP, Since
 from features.sources.messages import in_one_line, mask
 from features.sources.values import arrow_table
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_files"]
 
+_GUESSES = re.compile(r"csv|tsv|txt|json|timestamptz|with time zone", re.IGNORECASE)
+"""Queries in which a stamp's zone may be the session's; elsewhere the file says it for the whole column."""
 _EXCEL = re.compile(r"\bread_excel\s*\(\s*'((?:[^']|'')+)'\s*(?:,\s*'((?:[^']|'')+)'\s*)?\)", re.IGNORECASE)
 
 
@@ -37,6 +39,8 @@ def read_files(workspace: Workspace, query: str, source: Source, since: Since | 
         con.execute(f"SET TimeZone = {quote(source.zone or 'UTC')}")
         query = _excel(con, query, workspace.root, where)
         _only_a_select(con, query, where)
+        if not source.zone:
+            _no_zone_is_guessed(con, query, where)
         yield from _batches(con.sql(_newer(con, query, since, where) if since else query))
 
 
@@ -57,6 +61,38 @@ def _only_a_select(con: duckdb.DuckDBPyConnection, query: str, where: str) -> No
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
         raise SourceError(f"the query holds {kinds}", expected="one SELECT", where=where)
+
+
+def _no_zone_is_guessed(con: duckdb.DuckDBPyConnection, query: str, where: str) -> None:
+    """Refuse stamps that DuckDB read in the session's zone, because they carry none and none is declared.
+
+    Among stamps with a zone, or cast to TIMESTAMPTZ, it takes the session's zone for the others in silence. Asked
+    again 14 hours further east, those alone move.
+
+    Raises
+    ------
+    DataError
+        It names the column, and how many of its stamps moved.
+    """
+    if not _GUESSES.search(query):
+        return
+    described = con.execute(f"DESCRIBE {query}").fetchall()
+    names = [str(row[0]) for row in described if str(row[1]) == "TIMESTAMP WITH TIME ZONE"]
+    if not names:
+        return
+    sums = ", ".join(f"sum(epoch_us({c}) // 60000000) FILTER (isfinite({c})), count({c})" for c in map(ident, names))
+    (here,) = con.execute(f"SELECT {sums} FROM ({query}\n)").fetchall()
+    con.execute("SET TimeZone = 'Etc/GMT-14'")
+    (east,) = con.execute(f"SELECT {sums} FROM ({query}\n)").fetchall()
+    con.execute("SET TimeZone = 'UTC'")
+    for name, before, after, count in zip(names, here[::2], east[::2], here[1::2], strict=True):
+        moved, rest = divmod(int((before or 0) - (after or 0)), 14 * 60)
+        if moved > 0 and not rest:
+            raise DataError(
+                f"{moved:,} of {count:,} stamps of '{name}' carry no zone", where=f"{where} query",
+                expected="stamps with a zone, or `zone` declared for the source",
+                todo='Declare the zone that they are meant in, e.g. zone = "Asia/Shanghai"',
+            )  # fmt: skip
 
 
 def _newer(con: duckdb.DuckDBPyConnection, query: str, since: Since, where: str) -> str:

@@ -56,6 +56,8 @@ REASONS: Mapping[str, Reason] = _reasons(
      "Nothing is lost: one copy was kept. Remove the duplicates at the source when you can"),
     ("conflicting_duplicate", "the key was delivered before with other values",
      "If the source may correct its facts, declare corrections = true; else find out which value is right"),
+    ("late_version", "a version older than the one that is stored: history is not rewritten",
+     "Deliver versions in the order in which they became known, or take the source in again with --rebuild"),
     ("bad_state", "the word is not in the closed vocabulary",
      "Map the source's words to the vocabulary with CASE in its query; `docs/data-dictionary.md` lists it"),
     ("not_finite", "the value is NaN or infinite", "Turn it into NULL in the source's query"),

@@ -95,14 +95,49 @@ def test_stamps_without_a_zone_are_set_aside_where_the_source_declares_none(comp
         A1,2024-01-01T12:00:00Z,a
         A1,2024-01-01 12:00:00,b
     """)  # fmt: skip
+    with pytest.raises(DataError, match=r"1 of 2 stamps of 'event_time' carry no zone.*zone = \"Asia/Shanghai\""):
+        ingest(workspace)
     query = (
         "SELECT asset_id, CAST(event_time AS VARCHAR) AS event_time, code FROM read_csv('s.csv', all_varchar = true)"
     )
     workspace = company(source("alarms", query, more=""))
-    assert counts(ingest(workspace)) == (2, 1, 1, 0)
+    said: list[str] = []
+    assert counts(ingest(workspace, say=said.append)) == (2, 1, 1, 0)
+    assert any("event_time: 1 of 2 stamps have no zone and are set aside" in line for line in said)
     assert quarantined(workspace) == [
-        ("naive_stamp", {"asset_id": "A1", "event_time": "2024-01-01 12:00:00", "code": "b"})
+        ("mixed_zones", {"asset_id": "A1", "event_time": "2024-01-01 12:00:00", "code": "b"})
     ]
+
+
+def test_stamps_of_mixed_zones_are_told_where_those_without_mean_the_sources(company: Company, ask: Ask) -> None:
+    query = "SELECT * FROM read_csv('s.csv', all_varchar = true)"
+    workspace = company(source("alarms", query, more='zone = "Asia/Shanghai"'), s="""
+        asset_id,event_time,code
+        A1,2024-01-01T12:00:00Z,a
+        A1,2024-01-01 12:00:00,b
+        A1,2024-01-01 12:00:00+01:00,c
+    """)  # fmt: skip
+    said: list[str] = []
+    assert counts(ingest(workspace, say=said.append)) == (3, 3, 0, 0)
+    assert any("event_time: 1 of 3 stamps have no zone and are read as Asia/Shanghai" in line for line in said)
+    assert ask(workspace, "SELECT hour(event_time) FROM alarms ORDER BY code") == [(12,), (4,), (11,)]
+
+
+def test_a_stamp_that_only_the_query_gives_a_zone_is_no_instant_where_none_is_declared(company: Company) -> None:
+    query = "SELECT asset_id, CAST(event_time AS TIMESTAMPTZ) AS event_time, now() AS seen, code FROM 's.csv'"
+    text = "asset_id,event_time,code\nA1,2024-01-01 12:00:00,a\nA1,2024-01-02 12:00:00,b"
+    with pytest.raises(DataError, match="2 of 2 stamps of 'event_time' carry no zone"):
+        ingest(company(source("alarms", query, more=""), s=text))
+    zoned = text.replace(":00,", ":00Z,")
+    assert counts(ingest(company(source("alarms", query, more=""), s=zoned))) == (2, 2, 0, 0)
+
+
+def test_a_site_whose_zone_is_none_is_kept_without_and_the_nearest_is_named(company: Company, ask: Ask) -> None:
+    said: list[str] = []
+    workspace = company(source("assets"), s="asset_id,zone\nA1,Asia/Shangai\nA2,Europe/Berlin")
+    assert counts(ingest(workspace, say=said.append)) == (2, 2, 1, 0)
+    assert any("'Asia/Shangai' (1 rows) is no time zone. Did you mean 'Asia/Shanghai'?" in line for line in said)
+    assert ask(workspace, "SELECT zone FROM assets ORDER BY asset_id") == [(None,), ("Europe/Berlin",)]
 
 
 def quarantined(workspace: Workspace) -> list[tuple[str, dict[str, Any]]]:

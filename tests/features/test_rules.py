@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from features.config import parse
+from features.ingest.merging import REFUSED
 from features.tables import TABLES
 from features.validation.reasons import REASONS
 from features.validation.rules import row_rules
@@ -161,3 +163,9 @@ def test_every_rule_runs_reads_what_it_names_and_is_worded(con, table):
 def test_rules_that_cost_a_row_come_first():
     costs = [rule.cost for rule in row_rules(TABLES["tickets"], CONFIG)]
     assert costs == sorted(costs, key=["row", "value", "report"].index)
+
+
+def test_every_verdict_that_costs_a_row_is_explained() -> None:
+    codes = re.findall(r"\w+", REFUSED)
+    assert len(codes) == 3
+    assert [code for code in (*codes, "mixed_zones", "naive_stamp", "bad_type") if code not in REASONS] == []
