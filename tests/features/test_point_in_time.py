@@ -415,7 +415,7 @@ def test_both_targets_equal_the_reference_on_every_feature(committed: Made, kind
 
 @pytest.mark.proof
 @pytest.mark.parametrize("kind", LATENESS)
-@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("seed", [2])
 def test_both_targets_equal_the_reference_on_more_rows(committed: Made, seed: int, kind: str) -> None:
     rows = some_rows(seed, kind)
     assert check(committed(TOML, **rows), rows, CUTOFFS) > 5000
@@ -474,7 +474,7 @@ def test_adding_or_changing_any_row_known_at_or_after_the_cut_off_changes_nothin
 
 
 @pytest.mark.proof
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**9), kind=st.sampled_from(LATENESS))
 def test_adding_or_changing_any_of_many_rows_known_later_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, commit_to: Callable[..., Workspace],
