@@ -117,10 +117,10 @@ def _windows(grid: Grid, need: Need, rows: str, lags: Mapping[int, float]) -> tu
         grid.drop(*(table for length, table in blocks.items() if f"k{lag}_{length}" not in tables))
     grid.drop(calendar)
     if set(lags) - set(usual):
-        tables["late"] = _stragglers(grid, need, rows, usual)
+        rings = _stragglers(grid, need, rows, usual)
+        tables |= {f"late{cells}": table for cells, table in rings.items()}
         for part in need.parts:
-            if part.cells > 1:
-                places[part].append(f"late.{part.name}")
+            places[part] += [f"late{c}.{part.key}{part.column}" for c in rings if part.cells > 1 and c <= part.cells]
     return _merged(grid, need, tables, places)
 
 
@@ -177,18 +177,27 @@ def _together(key: str, columns: Sequence[str]) -> str:
     return " + ".join(f"coalesce({column}, 0)" for column in columns)
 
 
-def _stragglers(grid: Grid, need: Need, rows: str, usual: Sequence[int]) -> str:
-    """Windows of the rows with an unusual lag: each is spread over the cut-offs that see it."""
+def _stragglers(grid: Grid, need: Need, rows: str, usual: Sequence[int]) -> dict[int, str]:
+    """Rows with an unusual lag, each spread over the cut-offs that see it.
+
+    They are summed by *ring* of age, so that each is summed once: the rows younger than the shortest
+    window, then those between each window and the next. A window is the rings up to its own.
+    """
     base = str(grid.first - need.longest)
-    columns = ", ".join(
-        f"{FOLDS.get(p.key, ('sum',))[0]}({part_of(p, 'i', base)}) FILTER (m - i < {p.cells}) AS {p.name}"
-        for p in need.parts if p.cells > 1
-    )  # fmt: skip
+    windows = sorted({p.cells for p in need.parts if p.cells > 1})
+    parts = {p.key + p.column: p for p in need.parts if p.cells > 1}
+    if not parts:
+        return {}
+    sums = ", ".join(f"{FOLDS.get(p.key, ('sum',))[0]}({part_of(p, 'i', base)}) AS {name}" for name, p in parts.items())
+    ring = "CASE " + " ".join(f"WHEN m - i < {cells} THEN {cells}" for cells in windows) + " END"
     late = f"j - i NOT IN ({', '.join(map(str, usual))})" if usual else "true"
-    spread = f"unnest(range(greatest(j, {grid.first}), least(i + {need.longest}, {grid.last + 1}))) AS m"
-    return grid.table(
-        f"SELECT id * {KEY} + m AS r, {columns or 'NULL AS nothing'} FROM (SELECT *, {spread} FROM {rows} WHERE {late}) GROUP BY 1"
+    spread = f"unnest(range(greatest(j, {grid.first}), least(i + {windows[-1]}, {grid.last + 1}))) AS m"
+    every = grid.table(
+        f"SELECT id * {KEY} + m AS r, {ring} AS ring, {sums} FROM (SELECT *, {spread} FROM {rows} WHERE {late}) GROUP BY ALL"
     )
+    made = {cells: grid.table(f"SELECT * EXCLUDE (ring) FROM {every} WHERE ring = {cells}") for cells in windows}
+    grid.drop(every)
+    return made
 
 
 def _merged(
