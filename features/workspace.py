@@ -29,6 +29,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from features.config import Config, load
 from features.errors import Fault, WorkspaceError
@@ -219,10 +220,10 @@ class Snapshot:
         """
         delta = self.tables.get(name)
         filters = [("month", "in", list(months))] if months is not None else None
-        files = delta.file_uris(file_pruning_predicate=filters) if delta else []
+        files = local_files(delta, filters) if delta else []
         if not files:
             return f"SELECT {_empty(TABLES[name], self.columns(name))} WHERE false"
-        paths = ", ".join(quote(path.removeprefix("file://")) for path in files)
+        paths = ", ".join(map(quote, files))
         return f"SELECT * FROM read_parquet([{paths}], hive_partitioning = true, union_by_name = true)"
 
     def columns(self, name: str) -> tuple[str, ...]:
@@ -257,6 +258,11 @@ def duck(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(config=settings)
     con.execute("SET TimeZone = 'UTC'")  # not in `config`: the linked-in zone data are loaded only after it is read
     return con
+
+
+def local_files(delta: DeltaTable, months: list[tuple[str, str, list[str]]] | None = None) -> list[str]:
+    """Paths of a table's files; deltalake encodes them like addresses: blanks, letters beyond ASCII."""
+    return [unquote(uri.removeprefix("file://")) for uri in delta.file_uris(file_pruning_predicate=months)]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from features.ingest.commits import State, check_same_meaning, recorded
 from features.ingest.loads import Load, check_options
 from features.ingest.publishing import Judged, publish
 from features.ingest.staging import Staged, judge, make_canonical, open_raw, stage, stored_types, whole
+from features.ingest.sweeping import sweep
 from features.sources import Since
 from features.validation.reasons import reason
 from features.workspace import Workspace, duck
@@ -136,7 +137,7 @@ def _tried(tasks: Sequence[_Task]) -> Iterator[Ingested]:
 
 
 def _run(task: _Task) -> Ingested:
-    begun = time.monotonic()
+    begun, began = time.monotonic(), datetime.now(UTC)
     workspace, source = task.workspace, task.workspace.config.sources[task.name]
     task.say(f"{task.name} → {source.table}")
     check_options(task.name, source)
@@ -159,6 +160,8 @@ def _run(task: _Task) -> Ingested:
         _check_usable(con, task, staged, state)
         judge(con, snapshot, batch, staged)
         told = publish(Judged(con, snapshot, batch, state, task.start), dry_run=task.dry_run)
+    for table in () if task.dry_run else (source.table, "quarantine"):
+        sweep(workspace, table, began)
     seconds = time.monotonic() - begun
     return Ingested(
         task.name, source.table, staged.count, told.written, told.quarantined, told.unchanged, told.version, seconds

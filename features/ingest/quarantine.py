@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.ingest.merging import REFUSED, Batch
 from features.ingest.staging import whole
-from features.workspace import Workspace, ident, quote
+from features.workspace import Workspace, ident, local_files, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,7 +78,7 @@ def _known(workspace: Workspace, batch: Batch) -> str:
 
 def _stored(workspace: Workspace, batch: Batch) -> str:
     delta = workspace.delta("quarantine")
-    paths = ", ".join(quote(path.removeprefix("file://")) for path in (delta.file_uris() if delta else []))
+    paths = ", ".join(map(quote, local_files(delta) if delta else ()))
     if not paths:
         return "SELECT CAST(NULL AS VARCHAR) AS row_hash WHERE false"
     return f"SELECT row_hash FROM read_parquet([{paths}]) WHERE {batch.mine}"

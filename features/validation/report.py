@@ -29,7 +29,7 @@ from features.validation.reading_checks import readings
 from features.validation.reasons import reason
 from features.validation.table_checks import TableProfile, before_installed, own_rules, profile, references, two_sources
 from features.validation.ticket_checks import ticket_history
-from features.workspace import Snapshot
+from features.workspace import Snapshot, local_files, quote
 
 __all__ = ["SCHEMA", "Report", "SetAside", "as_data", "sample", "validate"]
 
@@ -227,10 +227,10 @@ def _blockers(look: Look, known: Failures | None) -> Iterator[str]:
 def _set_aside(snapshot: Snapshot, look: Look) -> tuple[SetAside, ...]:
     """The quarantine by source, table and reason, the most frequent first."""
     delta = snapshot.tables.get("quarantine")
-    files = delta.file_uris() if delta else []
+    files = local_files(delta) if delta else []
     if not files:
         return ()
-    paths = ", ".join("'" + path.removeprefix("file://").replace("'", "''") + "'" for path in files)
+    paths = ", ".join(map(quote, files))
     rows = look.rows(
         f"SELECT source, table_name, code, count(*) AS rows, list(row ORDER BY row_hash)[:3] AS examples "
         f"FROM (SELECT *, trim(unnest(string_split(reasons, ','))) AS code FROM read_parquet([{paths}], "

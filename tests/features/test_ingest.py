@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -712,3 +713,28 @@ def test_two_commands_at_once_are_refused(company: Company) -> None:
         pytest.raises(WorkspaceError, match=r"another command is writing.*foremend ingest"),
     ):
         ingest(workspace)
+
+
+def test_files_of_killed_commits_are_swept_and_those_of_older_versions_are_not(company: Company) -> None:
+    head = "asset_id,event_time,code\n"
+    workspace = company(ALARMS, s=head + "A1,2024-01-01,old\nA1,2024-01-02,")
+    ingest(workspace)
+    before = workspace.pin().versions
+    workspace = company(ALARMS, s=head + "A1,2024-01-01,new")
+    ingest(workspace, rebuild=["s"])
+    folder = workspace.table_path("alarms") / "month=2024-01"
+    young = folder / "part-young.parquet"
+    orphans = [folder / "part-dead.parquet", workspace.table_path("quarantine") / "part-dead.parquet"]
+    for path in (young, *orphans):
+        path.write_bytes(b"half-writ")
+    for path in orphans:
+        os.utime(path, (0, 0))
+    os.utime(young, (4e9, 4e9))
+    ingest(workspace, dry_run=True)
+    assert all(path.exists() for path in orphans)
+    ingest(workspace)
+    assert young.exists()
+    assert not any(path.exists() for path in orphans)
+    code = "SELECT code FROM alarms"
+    assert workspace.pin(before).connect().execute(code).fetchall() == [("old",)]
+    assert workspace.pin().connect().execute(code).fetchall() == [("new",)]

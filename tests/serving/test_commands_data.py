@@ -220,3 +220,14 @@ def test_a_second_command_on_the_workspace_is_refused_and_named(
         assert run(["-w", str(folder), "ingest"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "another command is writing: `foremend ingest`, process" in line
+
+
+def test_a_workspace_may_lie_in_a_folder_of_any_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = folder.rename(folder.parent / "华东 service's fleet")
+    for written in (2, 0):
+        assert run(["-w", str(place), "ingest", "--json"]) == 0
+        machines, alarms = json.loads(capsys.readouterr().out)
+        assert (machines["written"], alarms["written"]) == (written, written // 2)
+    assert run(["-w", str(place), "validate", "--json"]) == 2  # without failures
+    report = json.loads(capsys.readouterr().out)
+    assert [(aside["code"], aside["rows"]) for aside in report["set_aside"]] == [("missing_key", 1)]
