@@ -7,16 +7,12 @@ that stands inside the probability served, and how large its part is stands besi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml.risk import RiskModel
 from ml.stacking import MODE
-
-if TYPE_CHECKING:
-    from ml.risk import RiskModel
 
 __all__ = ["COLUMNS", "explain"]
 
@@ -31,13 +27,15 @@ Numbers = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 
-def explain(model: RiskModel, features: pd.DataFrame, *, horizon_days: float, top: int = 5) -> pd.DataFrame:
+def explain(
+    model: RiskModel, features: pd.DataFrame, *, horizon_days: float | None = None, top: int = 5
+) -> pd.DataFrame:
     """The strongest reasons of every row.
 
     Parameters
     ----------
     horizon_days
-        H; one of the model's horizons.
+        H; one of the model's horizons, by default the one that decides.
     top
         Reasons per row.
 
@@ -52,7 +50,8 @@ def explain(model: RiskModel, features: pd.DataFrame, *, horizon_days: float, to
     """
     if not model.hazards or features.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    mode, interval, share = _heaviest(model, features, horizon_days)
+    horizon = model.config.decision_days if horizon_days is None else horizon_days
+    mode, interval, share = _heaviest(model, features, horizon)
     parts = []
     for m, k in sorted(set(zip(mode.tolist(), interval.tolist(), strict=True))):
         mine = (mode == m) & (interval == k)

@@ -114,7 +114,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class RiskModel:
-    """A fitted model: what is stored, and what serves.
+    """A fitted model: what is stored (:mod:`ml.stored`), what serves, and what is explained (:mod:`ml.reasons`).
 
     Attributes
     ----------
@@ -199,32 +199,6 @@ class RiskModel:
         matrix, modes = self.layout.matrix(features), len(self.layout.modes)
         columns = [h.probability(matrix, self.config.threads).reshape(modes, -1).T for h in self.hazards]
         return np.stack(columns, axis=2)
-
-    def explain(self, features: pd.DataFrame, *, horizon_days: float | None = None, top: int = 5) -> pd.DataFrame:
-        """Why each row has its probability; see :func:`ml.reasons.explain`."""
-        from ml.reasons import explain
-
-        horizon = self.config.decision_days if horizon_days is None else horizon_days
-        return explain(self, features, horizon_days=horizon, top=top)
-
-    def to_files(self) -> dict[str, bytes]:
-        """The model as files: ``model.json`` and one LightGBM text per interval. No code, no pickle."""
-        from ml.stored import write
-
-        return write(self)
-
-    @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> RiskModel:
-        """Read what :meth:`to_files` wrote. Check the files' hashes first: see :mod:`ml.registry`.
-
-        Raises
-        ------
-        ModelError
-            A file is missing, is not what it should be, or was written by a newer version.
-        """
-        from ml.stored import read
-
-        return read(files)
 
     def _frame(self, features: pd.DataFrame, hazards: Numbers) -> pd.DataFrame:
         by_mode = combine(hazards, self.config.edges_days, self.config.horizons_days)

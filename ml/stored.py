@@ -26,7 +26,7 @@ FORMAT = 1
 
 
 def write(model: RiskModel) -> dict[str, bytes]:
-    """Files by name; the same model gives the same bytes."""
+    """The model as files by name: ``model.json`` and the trees. The same model gives the same bytes."""
     content = {
         "format": FORMAT,
         "config": TypeAdapter(RiskConfig).dump_python(model.config, mode="json"),
@@ -44,7 +44,7 @@ def write(model: RiskModel) -> dict[str, bytes]:
 
 
 def read(files: Mapping[str, bytes]) -> RiskModel:
-    """Read what :func:`write` wrote.
+    """Read what :func:`write` wrote. Check the files' hashes first: see :mod:`ml.registry`.
 
     Raises
     ------

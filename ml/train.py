@@ -24,6 +24,7 @@ from ml.protocol import Split
 from ml.quality import Quality, flat, judge
 from ml.registry import CHALLENGER, CHAMPION, Registry, Run
 from ml.risk import RiskConfig, RiskModel
+from ml.stored import read, write
 
 __all__ = ["MODEL", "TrainingReport", "train_risk"]
 
@@ -115,7 +116,7 @@ def train_risk(
     say("Registering in MLflow")
     registry = Registry(workspace.mlflow, mlflow_uri)
     verdict = Verdict(True, "promoted by hand") if promote else _verdict(registry, qualities, material)
-    stored = registry.log(MODEL, _run(snapshot, material, qualities, verdict), model.to_files())
+    stored = registry.log(MODEL, _run(snapshot, material, qualities, verdict), write(model))
     alias = CHAMPION if verdict.passed else CHALLENGER
     registry.alias(MODEL, alias, stored.version)
     return TrainingReport(
@@ -154,7 +155,7 @@ def _verdict(registry: Registry, qualities: tuple[Quality, ...], material: Mater
     if not registry.has(MODEL):
         return Verdict(True, "the first version")
     try:
-        champion = RiskModel.from_files(registry.load(MODEL).files)
+        champion = read(registry.load(MODEL).files)
         theirs = _judge("champion", champion.probabilities(material.rows["test"]), material)
     except (ModelError, KeyError) as error:
         return Verdict(True, f"the champion cannot be used on the present data: {error}")

@@ -96,11 +96,11 @@ def score(
     """
     from features.assets import build_point, feature_set
     from features.freshness import freshness
-    from ml.risk import RiskModel
+    from ml.stored import read
 
     cutoff = _past(workspace, as_of or workspace.last_cutoff())
     stored = registry.load("risk")
-    model = RiskModel.from_files(stored.files)
+    model = read(stored.files)
     snapshot = workspace.pin()
     data = freshness(snapshot, cutoff)
     say(f"Scoring at {cutoff:%Y-%m-%d %H:%M} UTC with risk version {stored.version}")
@@ -188,9 +188,11 @@ def _reasons(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> 
 
     A feature that moves nothing is no reason.
     """
+    from ml.reasons import explain
+
     known = {feature.name: {"meaning": feature.meaning, "unit": feature.unit} for feature in meanings.features}
     said: dict[str, list[dict[str, Any]]] = {}
-    told = model.explain(features, top=REASONS)[["asset_id", "feature", "value", "contribution"]]
+    told = explain(model, features, top=REASONS)[["asset_id", "feature", "value", "contribution"]]
     for asset, name, value, contribution in told.itertuples(index=False, name=None):
         if not contribution:
             continue

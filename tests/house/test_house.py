@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import re
 import subprocess
 import sys
@@ -26,6 +27,15 @@ def test_the_import_contracts_hold() -> None:
     kept = re.search(r"Contracts: (\d+) kept, 0 broken", out)
     assert kept
     assert int(kept.group(1)) == 3
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    import grimp
+
+    graph = grimp.build_graph("features", "ml", "serving", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    graphlib.TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+    assert "ml.risk" in imports["ml.stored"]
 
 
 def test_no_runtime_dependency_is_gpl_or_agpl() -> None:

@@ -89,15 +89,16 @@ def test_the_age_only_baseline_is_the_one_that_was_published(report):
 
 def test_the_registered_champion_is_coherent_on_every_row_of_the_year_and_explains_itself(workspace, report):
     from ml.material import gather
+    from ml.reasons import explain
     from ml.registry import Registry
-    from ml.risk import RiskModel
+    from ml.stored import read
 
-    champion = RiskModel.from_files(Registry(workspace.mlflow).load("risk").files)
+    champion = read(Registry(workspace.mlflow).load("risk").files)
     material = gather(workspace.pin(), champion.config, lambda _line: None)
     p = champion.probabilities(material.grid)[["p_1d", "p_7d", "p_14d", "p_30d"]].to_numpy()
     assert len(p) == 35_800
     assert (np.diff(p, axis=1) >= 0).all()
     last = material.grid[material.grid["as_of"] == material.grid["as_of"].max()]
-    reasons = champion.explain(last, top=3)
+    reasons = explain(champion, last, top=3)
     assert len(reasons) == 300
     assert reasons["feature"].isin(material.grid.columns).all()

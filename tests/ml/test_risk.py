@@ -16,9 +16,10 @@ from features.labels import label
 from ml import metrics
 from ml.baseline import fit_weibulls
 from ml.hazard import Hazard, Lesson, calibrate, combine, fit_hazards
-from ml.reasons import contributions
+from ml.reasons import contributions, explain
 from ml.risk import RiskConfig, RiskModel, Slice
 from ml.stacking import Layout, own_features
+from ml.stored import read, write
 
 MODES = ("pump", "valve")
 CONFIG = RiskConfig(horizons_days=(1, 7, 14), edges_days=(0, 1, 7, 14), threads=1)
@@ -85,16 +86,16 @@ def test_the_model_ranks_nearly_as_well_as_the_true_hazard_and_far_better_than_a
 
 def test_the_same_rows_and_seed_give_the_same_bytes_whatever_the_threads(model, fleet):
     again, side_by_side = train(fleet), train(fleet, replace(CONFIG, threads=3))
-    assert again.to_files() == model.to_files()
+    assert write(again) == write(model)
     assert side_by_side.hazards == model.hazards
 
 
 def test_a_stored_model_gives_the_same_probabilities_to_the_last_bit(model, fleet):
-    again = RiskModel.from_files(model.to_files())
+    again = read(write(model))
     pd.testing.assert_frame_equal(
         again.probabilities(fleet.features), model.probabilities(fleet.features), check_exact=True
     )
-    assert again.to_files() == model.to_files()
+    assert write(again) == write(model)
 
 
 def test_the_leading_mode_is_the_one_with_the_larger_probability(model, fleet):
@@ -123,14 +124,14 @@ def test_contributions_add_up_to_the_calibrated_log_odds(model, fleet):
 
 def test_the_reason_of_a_worn_pump_is_its_own_clock(model, fleet):
     worn = fleet.features.tail(60).assign(service_days_since_last_pump=55.0, service_days_since_last_valve=1.0)
-    reasons = model.explain(worn, top=3)
+    reasons = explain(model, worn, top=3)
     assert len(reasons) == 3 * len(worn)
     first = reasons[reasons["rank"] == 1]
     assert (first["failure_mode"] == "pump").all()
     assert (first["feature"] == "service_days_since_last_pump").mean() > 0.9
     assert (first["value"] == 55.0).mean() > 0.9
     assert ((reasons["share"] > 0) & (reasons["share"] <= 1)).all()
-    pd.testing.assert_frame_equal(reasons, model.explain(worn, top=3))
+    pd.testing.assert_frame_equal(reasons, explain(model, worn, top=3))
 
 
 def test_an_unseen_category_and_missing_values_are_scored(model, fleet):
@@ -166,8 +167,8 @@ def test_a_handful_of_failures_leaves_the_baseline_alone(fleet, count):
     p = probabilities(fitted.probabilities(fleet.features))
     assert (np.diff(p, axis=1) >= 0).all()
     assert 0 < p[:, 2].mean() < 0.1
-    assert fitted.explain(fleet.features.head(3)).empty
-    assert RiskModel.from_files(fitted.to_files()).to_files() == fitted.to_files()
+    assert explain(fitted, fleet.features.head(3)).empty
+    assert write(read(write(fitted))) == write(fitted)
 
 
 def test_every_row_failing_is_no_crash(fleet):
@@ -277,7 +278,7 @@ def test_a_wrong_setting_names_itself(section, complaint):
 )
 def test_a_damaged_stored_form_is_refused_in_a_sentence(model, damage):
     with pytest.raises(ModelError, match=r"risk model: .*foremend train risk"):
-        RiskModel.from_files(damage(model.to_files()))
+        read(damage(write(model)))
 
 
 def _without(files, key) -> bytes:

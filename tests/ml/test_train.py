@@ -16,7 +16,8 @@ from ml.gates import not_worse
 from ml.material import gather
 from ml.protocol import SLICES, by_time
 from ml.registry import CHALLENGER, CHAMPION, Registry
-from ml.risk import RiskConfig, RiskModel
+from ml.risk import RiskConfig
+from ml.stored import read, write
 from ml.train import MODEL, train_risk
 
 SILENT = lambda _line: None  # noqa: E731
@@ -47,7 +48,7 @@ def test_the_registered_model_is_the_one_that_was_judged(workspace, report):
     from ml import metrics
 
     stored = Registry(workspace.mlflow).load(MODEL)
-    model = RiskModel.from_files(stored.files)
+    model = read(stored.files)
     material = gather(workspace.pin(), model.config, SILENT)
     known, failed = material.labels["test"].known[:, 1], material.labels["test"].failed
     p = model.probabilities(material.rows["test"])["p_7d"].to_numpy()
@@ -76,7 +77,7 @@ def test_training_again_on_the_same_data_gives_the_same_model_and_it_takes_over(
     assert again.alias == CHAMPION
     assert "not worse" in again.verdict
     assert [q for q in again.qualities if q.model == "model"][1] == report.quality("model", 7)
-    assert registry.load(MODEL).files == RiskModel.from_files(registry.load(MODEL).files).to_files()
+    assert registry.load(MODEL).files == write(read(registry.load(MODEL).files))
 
 
 def test_a_worse_model_stays_challenger_unless_it_is_promoted(workspace, report, tmp_path):
@@ -157,7 +158,7 @@ def test_constant_and_all_null_channels_are_left_out_and_counted(make_fleet, con
     dull = make_fleet(assets=20, days=120)
     dull = replace(dull, features=dull.features.assign(reading_heat_mean_7d=7.0))
     report = train_risk(connect_fleet(dull, tmp_path))
-    model = RiskModel.from_files(Registry(tmp_path / "mlflow").load(MODEL).files)
+    model = read(Registry(tmp_path / "mlflow").load(MODEL).files)
     assert any("constant or missing" in note for note in report.notes)
     assert "reading_heat_mean_7d" not in model.layout.columns
     assert "service_days_since_last_pump" in model.layout.columns

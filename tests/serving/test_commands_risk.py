@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from features.assets import build_point
 from features.workspace import Workspace
 from ml.registry import Registry
-from ml.risk import RiskModel
+from ml.stored import read
 from serving.app import create_app
 from serving.auth import create_key
 from serving.cli import run
@@ -77,7 +77,7 @@ def test_the_crews_are_filled_with_the_most_valuable_assets(first: dict[str, Any
 def test_what_is_stored_is_what_the_champion_says_of_the_point_features(folder: Path, first: dict[str, Any]) -> None:
     """By another way: the model asked directly."""
     workspace = Workspace.open(folder)
-    model = RiskModel.from_files(Registry(workspace.mlflow).load("risk").files)
+    model = read(Registry(workspace.mlflow).load("risk").files)
     asked = model.probabilities(build_point(workspace.pin(), workspace.last_cutoff()).to_pandas()).set_index("asset_id")
     for proposal in first["proposals"]:
         for chance in proposal["probabilities"]:
