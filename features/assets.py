@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from features.cohort import asset_ids, lay_cohort, lay_grid, lay_point
-from features.emission import Shard, assemble, build_for, emit_grid, emit_point
+from features.emission import Shard, assemble, build_for, emit_grid, emit_point, looks_through
 from features.groups import GROUPS
 from features.point_in_time import DAY, Entry, FeatureSet, Lattice, microseconds
 from features.selection import Selection, describe_queries, join_queries, select
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 FEW = 20
 """So many instants run the point target even where they lie whole days apart."""
-CELLS_A_SHARD = 150_000
+CELLS_A_SHARD = 160_000
 """Asset-days emitted at once; bounds the memory of a grid."""
 AT_ONCE = 2
 """Threads that emit the halves of a shard: joins of so few rows would keep one core idle."""
@@ -101,23 +101,25 @@ def stream_grid(
         raise ValueError("no cut-offs")
     lattice = Lattice.through(cutoffs[0])
     numbers = sorted({lattice.number(c) for c in cutoffs})
+    looks = looks_through(numbers)
     with _connected(snapshot) as con:
         wanted = select(snapshot, con, groups)
         lay_cohort(snapshot, con)
         con.execute(f"CREATE TABLE wanted AS SELECT unnest({numbers}) AS m")
         ids = asset_ids(con)
-        size = max(1, CELLS_A_SHARD // (numbers[-1] - numbers[0] + 1))
+        shards = -(-len(ids) * (numbers[-1] - numbers[0] + 1) // CELLS_A_SHARD)
+        size = max(1, -(-len(ids) // max(1, shards)))  # alike: a small last shard would cost as much as a whole one
         for start in range(0, len(ids), size):
             inside = ids[start : start + size]
             if size < len(ids):
                 say(f"assets {inside[0]} … {inside[-1]} ({start // size + 1} of {-(-len(ids) // size)})")
             span = (inside[0], inside[-1]) if size < len(ids) else None
             shard = Shard(con, snapshot, lattice, numbers[-1], span)
-            yield join_queries(con, _grid_of(shard, wanted, numbers[0], inside), wanted.queries)
+            yield join_queries(con, _grid_of(shard, wanted, looks, inside), wanted.queries)
             shard.forget()
 
 
-def _grid_of(shard: Shard, wanted: Selection, first: int, ids: Sequence[str]) -> pa.Table:
+def _grid_of(shard: Shard, wanted: Selection, looks: range, ids: Sequence[str]) -> pa.Table:
     """Read the shard once, then emit its halves side by side."""
     import pyarrow as pa
 
@@ -128,8 +130,8 @@ def _grid_of(shard: Shard, wanted: Selection, first: int, ids: Sequence[str]) ->
     def emit(span: tuple[str, str]) -> pa.Table:
         with shard.con.cursor() as con:
             con.execute("SET TimeZone = 'UTC'")  # a cursor does not inherit it
-            lay_grid(con, shard.lattice, (first, shard.last), span)
-            return assemble(con, shard.lattice, emit_grid(shard, wanted.flat, first, con), wanted.features, wanted.flat)
+            lay_grid(con, shard.lattice, looks, span)
+            return assemble(con, shard.lattice, emit_grid(shard, wanted.flat, looks, con), wanted.features, wanted.flat)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return pa.concat_tables(pool.map(emit, parts))

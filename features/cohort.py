@@ -17,7 +17,7 @@ from features.workspace import Snapshot, quote
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["asset_ids", "lay_cohort", "lay_grid", "lay_point"]
+__all__ = ["asset_ids", "lay_calendar", "lay_cohort", "lay_grid", "lay_point"]
 
 
 def lay_cohort(snapshot: Snapshot, con: duckdb.DuckDBPyConnection) -> None:
@@ -48,24 +48,29 @@ def lay_point(con: duckdb.DuckDBPyConnection, lattice: Lattice, at: int) -> None
     )
 
 
-def lay_grid(con: duckdb.DuckDBPyConnection, lattice: Lattice, cells: tuple[int, int], span: tuple[str, str]) -> None:
+def lay_grid(con: duckdb.DuckDBPyConnection, lattice: Lattice, looks: range, span: tuple[str, str]) -> None:
     """Make ``entity``, ``calendar(id, m, r)`` and ``spine`` of some assets at the cut-offs of ``wanted(m)``.
 
     Parameters
     ----------
-    cells
-        First and last cut-off.
+    looks
+        Cut-offs of the calendar, those wanted among them.
     span
         First and last asset.
     """
     con.execute(_entities(f"asset_id BETWEEN {quote(span[0])} AND {quote(span[1])}"))
-    con.execute(
-        f"CREATE TEMP TABLE calendar AS SELECT id, m, id * {KEY} + m AS r FROM entity, "
-        f"(SELECT unnest(range({cells[0]}, {cells[1] + 1})) AS m)"
-    )
+    lay_calendar(con, looks)
     con.execute(
         f"CREATE TEMP TABLE spine AS SELECT DISTINCT e, m, r FROM calendar JOIN wanted USING (m) JOIN entity USING (id) "
         f"JOIN cohort ON asset_id = e WHERE {_in_service(lattice.time('m'))} ORDER BY r"
+    )
+
+
+def lay_calendar(con: duckdb.DuckDBPyConnection, looks: range) -> None:
+    """Make ``calendar(id, m, r)``: every entity at every look."""
+    con.execute(
+        f"CREATE TEMP TABLE calendar AS SELECT id, m, id * {KEY} + m AS r FROM entity, "
+        f"(SELECT unnest(range({looks.start}, {looks.stop}, {looks.step})) AS m)"
     )
 
 

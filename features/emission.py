@@ -6,6 +6,7 @@ of what is wanted, and give one relation per family of entries.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from features import grid_events, point, visible
+from features.cohort import lay_calendar
 from features.derived import centres, kept, several
 from features.grid import KEY, Grid, Joined, statistics
 from features.partials import Need, partials_sql
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Shard", "assemble", "build_for", "emit_grid", "emit_point"]
+__all__ = ["Shard", "assemble", "build_for", "emit_grid", "emit_point", "looks_through"]
 
 
 @dataclass(frozen=True)
@@ -179,17 +181,20 @@ class Families:
 
 
 def emit_grid(
-    shard: Shard, entries: Sequence[Entry], first: int, con: duckdb.DuckDBPyConnection | None = None
+    shard: Shard, entries: Sequence[Entry], looks: range, con: duckdb.DuckDBPyConnection | None = None
 ) -> list[Joined]:
     """Run the grid target; relations with ``r``.
 
     Parameters
     ----------
+    looks
+        Cut-offs of the calendar; the last one is the shard's.
     con
         Where ``entity(e, id)`` and ``calendar(id, m, r)`` are, and temporary tables go: a cursor of
         its own where several threads share a prepared shard; the shard's connection by default.
     """
-    grid, families = Grid(con or shard.con, shard.lattice, first, shard.last), Families(tuple(entries))
+    grid = Grid(con or shard.con, shard.lattice, looks.start, shard.last, looks.step)
+    families = Families(tuple(entries))
     cells: dict[Events, str] = {}
     lasts: dict[Events, str] = {}
 
@@ -328,16 +333,26 @@ def build_for(
     """
     lattice = Lattice.through(spine[0][1])
     wanted = [(name, lattice.number(as_of)) for name, as_of in spine]
-    first, last = min(m for _, m in wanted), max(m for _, m in wanted)
     features = tuple(f for e in entries for f in e.features())
     with duck(snapshot.workspace.root / "tmp") as con:
-        lay_spine(con, wanted, first, last)
-        shard = Shard(con, snapshot, lattice, last)
-        tables = emit_point(shard, entries, spine[0][1]) if first == last else emit_grid(shard, entries, first)
+        looks = looks_through([m for _, m in wanted])
+        lay_spine(con, wanted, looks)
+        shard = Shard(con, snapshot, lattice, looks[-1])
+        tables = emit_point(shard, entries, spine[0][1]) if len(looks) == 1 else emit_grid(shard, entries, looks)
         return assemble(con, lattice, tables, features, entries, entity=entity)
 
 
-def lay_spine(con: duckdb.DuckDBPyConnection, wanted: Sequence[tuple[str, int]], first: int, last: int) -> None:
+def looks_through(cutoffs: Sequence[int]) -> range:
+    """The cut-offs of a calendar that meets all of `cutoffs`, in the largest steps.
+
+    >>> looks_through([4, 16, 10])
+    range(4, 17, 6)
+    """
+    first, last = min(cutoffs), max(cutoffs)
+    return range(first, last + 1, math.gcd(*(m - first for m in cutoffs)) or 1)
+
+
+def lay_spine(con: duckdb.DuckDBPyConnection, wanted: Sequence[tuple[str, int]], looks: range) -> None:
     """Make ``entity``, ``calendar`` and ``spine`` from pairs of entity and cut-off."""
     import pyarrow as pa
 
@@ -346,10 +361,7 @@ def lay_spine(con: duckdb.DuckDBPyConnection, wanted: Sequence[tuple[str, int]],
     con.execute(
         "CREATE TEMP TABLE entity AS SELECT e, row_number() OVER (ORDER BY e) AS id FROM (SELECT DISTINCT e FROM pairs)"
     )
-    con.execute(
-        f"CREATE TEMP TABLE calendar AS SELECT id, m, id * {KEY} + m AS r FROM entity, "
-        f"(SELECT unnest(range({first}, {last + 1})) AS m)"
-    )
+    lay_calendar(con, looks)
     con.execute(
         f"CREATE TEMP TABLE spine AS SELECT e, m, id * {KEY} + m AS r FROM pairs JOIN entity USING (e) ORDER BY r"
     )

@@ -7,7 +7,8 @@ so that an outlier or a stuck sensor leaves no rounding error behind. Usual lags
 delay) have such windows of their own; stragglers are spread over the few cut-offs that see them.
 
 Relations are keyed by ``r``, one number per entity and cell; ``calendar(id, m, r)`` holds every
-entity and every cell from the first cut-off to the last.
+entity at every *look*, from the first cut-off to the last in the largest steps that meet them all.
+What only runs on (counts, last values, baselines) is taken from look to look.
 """
 
 from __future__ import annotations
@@ -45,12 +46,23 @@ class Joined:
 
 @dataclass(frozen=True)
 class Grid:
-    """One run of the target: a connection, the lattice, and the first and last cut-off."""
+    """One run of the target.
+
+    Attributes
+    ----------
+    con
+        Holds ``entity`` and ``calendar``, and what is made.
+    first, last
+        Numbers of the first and last cut-off.
+    step
+        Cells from one look to the next.
+    """
 
     con: duckdb.DuckDBPyConnection
     lattice: Lattice
     first: int
     last: int
+    step: int = 1
     numbers: count[int] = field(default_factory=count)
 
     def table(self, sql: str) -> str:
@@ -58,6 +70,10 @@ class Grid:
         name = f"g{next(self.numbers)}"
         self.con.execute(f"CREATE TEMP TABLE {name} AS {sql}")
         return name
+
+    def look(self, cell: str) -> str:
+        """SQL: the first look not before a cell, which is not before the first."""
+        return cell if self.step == 1 else f"({cell} + ({self.last} - {cell}) % {self.step})"
 
     def drop(self, *names: str) -> None:
         """Give memory back."""
@@ -227,7 +243,7 @@ def _lasts(grid: Grid, need: Need, rows: str, *, varied: bool) -> str:
     running = "".join(f", {last.format(n=n)} OVER w AS l{n}, max(t{n}) OVER w AS t{n}" for n in numbers)
     return grid.table(f"""
         SELECT r, max(t{ROWS}) OVER w AS t{ROWS}{running} FROM calendar LEFT JOIN (
-            SELECT id, greatest(j, {grid.first}) AS m, max(t{ROWS}) AS t{ROWS}{by_cell} FROM {rows} GROUP BY 1, 2
+            SELECT id, {grid.look(f"greatest(j, {grid.first})")} AS m, max(t{ROWS}) AS t{ROWS}{by_cell} FROM {rows} GROUP BY 1, 2
         ) USING (id, m) WINDOW w AS (PARTITION BY id ORDER BY m ROWS UNBOUNDED PRECEDING)
     """)
 
@@ -245,7 +261,7 @@ def _baseline(grid: Grid, need: Need, index: int, rows: str, reset: str) -> str:
     spells = f"SELECT id, epoch, b, min(m) AS opens, max(m) AS ends FROM {epochs} GROUP BY ALL"
     made = grid.table(f"""
         SELECT id * {KEY} + m AS r, {running} FROM {epochs} LEFT JOIN (
-            SELECT p.id, greatest(p.j, spell.opens) AS m, {sums} FROM {rows} AS p JOIN ({spells}) AS spell
+            SELECT p.id, {grid.look("greatest(p.j, spell.opens)")} AS m, {sums} FROM {rows} AS p JOIN ({spells}) AS spell
               ON p.id = spell.id AND p.i > spell.b AND p.i <= spell.b + {entry.days} AND p.j <= spell.ends
             GROUP BY 1, 2
         ) USING (id, m) WINDOW w AS (PARTITION BY id, epoch ORDER BY m ROWS UNBOUNDED PRECEDING)
@@ -258,7 +274,7 @@ def _starts(grid: Grid, rows: str, reset: str) -> str:
     """SQL: the cut-off b after which the baseline begins: the last reset's boundary, else before the first row."""
     begun = f"""
         SELECT id, m, min(f) OVER (PARTITION BY id ORDER BY m ROWS UNBOUNDED PRECEDING) - 1 AS f FROM calendar LEFT JOIN (
-            SELECT id, greatest(j, {grid.first}) AS m, min(i) AS f FROM {rows} GROUP BY 1, 2) USING (id, m)
+            SELECT id, {grid.look(f"greatest(j, {grid.first})")} AS m, min(i) AS f FROM {rows} GROUP BY 1, 2) USING (id, m)
     """
     if not reset:
         return f"SELECT id, m, f AS b FROM ({begun})"
@@ -268,7 +284,7 @@ def _starts(grid: Grid, rows: str, reset: str) -> str:
 
 
 def epochs_of(grid: Grid, starts: str, column: str) -> str:
-    """Number the spells of cut-offs over which `column` stays the same: ``id, m, column, epoch``."""
+    """Number the spells of looks over which `column` stays the same: ``id, m, column, epoch``."""
     return grid.table(f"""
         SELECT id, m, {column}, sum(fresh) OVER (PARTITION BY id ORDER BY m ROWS UNBOUNDED PRECEDING) AS epoch FROM (
             SELECT *, CASE WHEN {column} IS NOT DISTINCT FROM lag({column}) OVER w AND lag(m) OVER w IS NOT NULL

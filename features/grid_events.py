@@ -40,11 +40,11 @@ def _lasts(grid: Grid, cells: str, columns: Mapping[str, str]) -> str:
     last = ", ".join(f"max(t) FILTER ({only}) AS {ident(name)}" for name, only in columns.items())
     running = ", ".join(f"max(r.{ident(n)}) OVER w AS {ident(n)}" for n in columns)
     both = ", ".join(f"greatest(steady.{ident(n)}, spread.{ident(n)}) AS {ident(n)}" for n in columns)
-    shown = f"unnest(range(greatest(j, {grid.first}), least(x, {grid.last + 1}))) AS m"
+    shown = f"unnest(range({grid.look(f'greatest(j, {grid.first})')}, least(x, {grid.last + 1}), {grid.step})) AS m"
     return grid.table(f"""
         SELECT id, m, {both} FROM (
             SELECT id, m, {running} FROM calendar LEFT JOIN (
-                SELECT id, greatest(j, {grid.first}) AS m, {last} FROM {cells} WHERE x = {NEVER} GROUP BY 1, 2
+                SELECT id, {grid.look(f"greatest(j, {grid.first})")} AS m, {last} FROM {cells} WHERE x = {NEVER} GROUP BY 1, 2
             ) AS r USING (id, m) WINDOW w AS (PARTITION BY id ORDER BY m ROWS UNBOUNDED PRECEDING)
         ) AS steady LEFT JOIN (
             SELECT id, m, {last} FROM (SELECT *, {shown} FROM {cells} WHERE x < {NEVER}) GROUP BY 1, 2
@@ -79,8 +79,8 @@ def _counts(grid: Grid, cells: str, columns: Mapping[str, tuple[int | None, str]
     """Running sums of +1 where an event enters a window and -1 where it leaves it, or is corrected."""
     enters = f"greatest(j, {grid.first})"
     steps = " UNION ALL ".join(
-        f"SELECT id, v, {enters} AS m, +1 AS d, {w} AS w FROM {cells} WHERE {_leaves(w)} > {enters} "
-        f"UNION ALL SELECT id, v, {_leaves(w)} AS m, -1 AS d, {w} AS w FROM {cells} "
+        f"SELECT id, v, {grid.look(enters)} AS m, +1 AS d, {w} AS w FROM {cells} WHERE {_leaves(w)} > {enters} "
+        f"UNION ALL SELECT id, v, {grid.look(_leaves(w))} AS m, -1 AS d, {w} AS w FROM {cells} "
         f"WHERE {_leaves(w)} > {enters} AND {_leaves(w)} <= {grid.last}"
         for w in sorted({w or NEVER for w, _ in columns.values()})
     )
@@ -115,8 +115,8 @@ def count_since(grid: Grid, entry: CountSince, cells: str, reset: str) -> str:
         JOIN ({spells}) AS s ON c.id = s.id AND (s.t IS NULL OR c.t >= s.t) AND c.j <= s.ends AND c.x > s.opens
     """)
     steps = f"""
-        SELECT id, enters AS m, +1 AS d FROM {within} WHERE leaves > enters
-        UNION ALL SELECT id, leaves AS m, -1 AS d FROM {within} WHERE leaves > enters AND leaves <= ends
+        SELECT id, {grid.look("enters")} AS m, +1 AS d FROM {within} WHERE leaves > enters
+        UNION ALL SELECT id, {grid.look("leaves")} AS m, -1 AS d FROM {within} WHERE leaves > enters AND leaves <= ends
     """
     return grid.table(f"""
         SELECT id * {KEY} + m AS r, CAST(coalesce(sum(d) OVER w, 0) AS DOUBLE) AS {ident(feature.name)}

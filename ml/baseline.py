@@ -95,13 +95,14 @@ def _fit(days: Numbers, at_risk: Flags, event: Flags, clock: str, edges: Numbers
 
     rate = float((event.sum() + 0.5) / max((at_risk * np.diff(edges)).sum(), 1.0))
     known = ~np.isnan(days)
-    low = np.maximum(days[known], 0.0)[:, None] + edges[:-1]
-    high = np.maximum(days[known], 0.0)[:, None] + edges[1:]
-    quiet, failed = (at_risk & ~event)[known], event[known]
+    age, quiet, failed = np.maximum(days[known], 0.0), (at_risk & ~event)[known], event[known]
     if not failed.any():
         return Weibull(clock, 1.0, 1.0 / rate, rate)
-    (low_quiet, high_quiet), (low_failed, high_failed) = (low[quiet], high[quiet]), (low[failed], high[failed])
-    unit = float(high.mean())  # the clock in its own mean: keeps both parameters near 1
+    # Who is at risk in an interval was quiet in those before it: quiet intervals add up from the age to the last one's end.
+    low_quiet, high_quiet = age, age + edges[quiet.sum(axis=1)]
+    rows, intervals = np.nonzero(failed)
+    low_failed, high_failed = age[rows] + edges[intervals], age[rows] + edges[intervals + 1]
+    unit = float(high_quiet.mean()) or 1.0  # the clock in its own mean: keeps both parameters near 1
 
     def loss(parameters: Numbers) -> float:
         shape, scale = np.exp(parameters)

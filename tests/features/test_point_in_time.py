@@ -413,6 +413,12 @@ def test_both_targets_equal_the_reference_on_every_feature(committed: Made, kind
     assert check(committed(TOML, **rows), rows, CUTOFFS) > 5000
 
 
+@pytest.mark.parametrize(("step", "kind"), [(3, LATENESS[-1]), (7, LATENESS[0])])
+def test_both_targets_equal_the_reference_at_cut_offs_some_days_apart(committed: Made, step: int, kind: str) -> None:
+    rows = some_rows(3, kind)
+    assert check(committed(TOML, **rows), rows, [FIRST + n * step * DAY for n in (0, 1, 2, 4, 5, 8)]) > 2000
+
+
 @pytest.mark.proof
 @pytest.mark.parametrize("kind", LATENESS)
 @pytest.mark.parametrize("seed", [2])
