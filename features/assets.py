@@ -211,5 +211,5 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 def _connected(snapshot: Snapshot) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection; with the views of all tables only where a group in SQL may read them."""
     needs_views = any(group.sql for group in snapshot.workspace.config.features.values())
-    with snapshot.connect() if needs_views else duck(snapshot.workspace.root / "tmp") as con:
+    with snapshot.connect() if needs_views else duck(snapshot.workspace.spill) as con:
         yield con

@@ -334,7 +334,7 @@ def build_for(
     lattice = Lattice.through(spine[0][1])
     wanted = [(name, lattice.number(as_of)) for name, as_of in spine]
     features = tuple(f for e in entries for f in e.features())
-    with duck(snapshot.workspace.root / "tmp") as con:
+    with duck(snapshot.workspace.spill) as con:
         looks = looks_through([m for _, m in wanted])
         lay_spine(con, wanted, looks)
         shard = Shard(con, snapshot, lattice, looks[-1])

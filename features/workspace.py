@@ -85,6 +85,11 @@ class Workspace:
         return self.root / "derived"
 
     @property
+    def spill(self) -> Path:
+        """Where a reader's queries put what they do not hold in memory; the writer empties ``tmp``, never this."""
+        return self.root / "spill"
+
+    @property
     def mlflow(self) -> Path:
         """Folder of MLflow's local store."""
         return self.root / "mlflow"
@@ -203,7 +208,7 @@ class Snapshot:
 
         Tables without rows are empty views with the catalogue's columns.
         """
-        con = duck(self.workspace.root / "spill")
+        con = duck(self.workspace.spill)
         for name, table in TABLES.items():
             with readable(self.workspace.table_path(name)):
                 con.execute(f"CREATE VIEW {name}_rows AS {self.relation(name)}")

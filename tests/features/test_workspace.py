@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from features.assets import build_for, build_grid, build_point, feature_set
 from features.errors import ConfigError, Fault, WorkspaceError
 from features.ingest import ingest
+from features.point_in_time import Events, Since
 from features.tables import TABLES
 from features.workspace import Workspace, duck, ident, new_workspace_id, quote
 
@@ -137,10 +140,39 @@ def test_no_extension_is_ever_downloaded(tmp_path: Path) -> None:
         con.execute("FROM 'https://localhost:1/x.parquet'")
 
 
-def test_a_reader_never_spills_into_the_writers_staging_folder(company: Company) -> None:
-    workspace = company("")
-    ((place,),) = workspace.pin().connect().execute("SELECT current_setting('temp_directory')").fetchall()
-    assert Path(place) == workspace.root / "spill"
+def test_a_reader_never_spills_into_the_writers_staging_folder(company: Company, places: list[str]) -> None:
+    workspace = company(ALARMS + ASSETS, s="asset_id,event_time,code\nA1,2024-01-01,E1", a="asset_id\nA1")
+    ingest(workspace)
+    staged = {Path(place).relative_to(workspace.root / "tmp") for place in places}  # all of them below it
+    assert len(staged) > 1
+    places.clear()
+    snapshot, at = workspace.pin(), datetime(2024, 2, 1, 16, tzinfo=UTC)
+    read = {
+        "views": snapshot.connect,
+        "list": lambda: feature_set(snapshot),
+        "point": lambda: build_point(snapshot, at),
+        "grid": lambda: build_grid(snapshot, [at, at + timedelta(days=1)]),
+        "other entity": lambda: build_for(snapshot, [Since(Events("alarm", "alarms"))], [("A1", at)], "asset_id"),
+    }
+    for name, reads in read.items():
+        reads()
+        assert places, name
+        assert {Path(place) for place in places} == {workspace.root / "spill"}, name
+        places.clear()
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where the connections that are opened during the test would spill."""
+    found: list[str] = []
+    connect = duckdb.connect
+
+    def noted(*args: Any, config: dict[str, str], **options: Any) -> duckdb.DuckDBPyConnection:
+        found.append(config["temp_directory"])
+        return connect(*args, config=config, **options)
+
+    monkeypatch.setattr(duckdb, "connect", noted)
+    return found
 
 
 @pytest.mark.parametrize("text", ["plain", "it's", "''", 'a"b', "液压; DROP TABLE x"])
