@@ -6,6 +6,9 @@ the model. Nothing is pickled, and MLflow's own loaders, which run code from the
 never used.
 
 By default the store is a SQLite file and a folder in the workspace; a server is named by its address.
+MLflow knows the folder by its absolute path (https://github.com/mlflow/mlflow/issues/3144), which is wrong once a
+workspace was moved, and another's once it was copied. So the local store's files are found from the workspace itself,
+in MLflow's layout; MLflow's own pages show the files of runs only where the workspace was made.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from features.errors import Fault, ModelError
 from ml.manifest import read_checked, write_manifest
@@ -39,6 +43,7 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
@@ -138,11 +143,10 @@ class Registry:
         """
         found = None
         if self.uri or self._database.exists():
-            with self._client() as client, tempfile.TemporaryDirectory(prefix="foremend-") as scratch:
+            with self._client() as client:
                 found = _version(client, name, alias)
                 if found is not None:
-                    folder = client.download_artifacts(found.run_id, "model", scratch)
-                    files = read_checked(Path(folder), found.tags.get(MANIFEST_TAG, ""))
+                    files = self._fetch(client, str(found.run_id), found.tags.get(MANIFEST_TAG, ""))
                     return Stored(name, str(found.version), str(found.run_id), files)
         raise ModelError(f"no {alias}", where=f"model '{name}'", todo=f"Train one with `foremend train {name}`")
 
@@ -175,7 +179,9 @@ class Registry:
 
     @property
     def _address(self) -> str:
-        return self.uri or f"sqlite:///{self._database}"
+        # Quoted, for a folder may have any name; the driver is named because MLflow makes the folders of a plain
+        # sqlite:/// without unquoting.
+        return self.uri or f"sqlite+pysqlite:///{quote(str(self._database))}"
 
     def _experiment(self, client: MlflowClient, name: str) -> str:
         title = f"foremend-{name}"
@@ -187,19 +193,39 @@ class Registry:
 
     def _fill(self, client: MlflowClient, run_id: str, run: Run, files: Mapping[str, bytes]) -> str:
         """Write a run's content; returns the hash of its manifest."""
-        import math
-        import time
-
-        from mlflow.entities import Metric, Param, RunTag
-
-        now = int(time.time() * 1000)
-        metrics = [Metric(k, float(v), now, 0) for k, v in run.metrics.items() if math.isfinite(v)]
-        parameters = [Param(k, _text(v)[:6000]) for k, v in run.parameters.items()]
-        client.log_batch(run_id, metrics, parameters, [RunTag(k, v) for k, v in run.tags.items()])
+        _describe(client, run_id, run)
+        if not self.uri:
+            folder = self._folder(run_id)
+            folder.mkdir(parents=True)
+            return write_manifest(folder, files)
         with tempfile.TemporaryDirectory(prefix="foremend-") as scratch:
             digest = write_manifest(Path(scratch), files)
             client.log_artifacts(run_id, scratch, "model")
         return digest
+
+    def _fetch(self, client: MlflowClient, run_id: str, manifest_sha256: str) -> dict[str, bytes]:
+        """Read a run's model, checked against its manifest."""
+        if not self.uri:
+            return read_checked(self._folder(run_id), manifest_sha256)
+        with tempfile.TemporaryDirectory(prefix="foremend-") as scratch:
+            return read_checked(Path(client.download_artifacts(run_id, "model", scratch)), manifest_sha256)
+
+    def _folder(self, run_id: str) -> Path:
+        """Where a run's model lies in the local store: where MLflow lays it, but beside the database."""
+        return self.folder / "artifacts" / run_id / "artifacts" / "model"
+
+
+def _describe(client: MlflowClient, run_id: str, run: Run) -> None:
+    """Log a run's parameters, figures and tags."""
+    import math
+    import time
+
+    from mlflow.entities import Metric, Param, RunTag
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(k, float(v), now, 0) for k, v in run.metrics.items() if math.isfinite(v)]
+    parameters = [Param(k, _text(v)[:6000]) for k, v in run.parameters.items()]
+    client.log_batch(run_id, metrics, parameters, [RunTag(k, v) for k, v in run.tags.items()])
 
 
 def _register(client: MlflowClient, name: str, run_id: str, manifest_sha256: str) -> str:

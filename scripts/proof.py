@@ -31,7 +31,8 @@ PARTS = {
                     "tests/features/test_examples*.py", "tests/features/test_valid*.py"), 1.5),
     "fleet": Part(("tests/features/test_demo*.py",), 0.75),
     "features": Part(("tests/features/test_point*.py", "tests/features/test_assets*.py"), 0.75),
-    "risk": Part(("tests/ml/test_azure*.py", "tests/ml/test_risk*.py", "tests/ml/test_train*.py"), 1.0),
+    "risk": Part(("tests/ml/test_azure*.py", "tests/ml/test_risk*.py", "tests/ml/test_train*.py",
+                  "tests/ml/test_registry*.py"), 1.5),
     "volume": Part(("tests/ml/test_emergency*.py", "tests/ml/test_volume*.py"), 0.5),
     "serving": Part(("tests/serving",), 0.5),
 }  # fmt: skip

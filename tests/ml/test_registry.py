@@ -5,6 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +60,48 @@ def test_the_store_lies_in_the_workspace_and_nothing_is_pickled(store):
     assert not [n for n in names if n.endswith((".pkl", ".pickle", ".joblib", ".cloudpickle")) or n == "MLmodel"]
 
 
+def test_mlflow_finds_the_files_where_it_looks_for_them(store):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{store.folder}/mlflow.db")
+    listed = client.list_artifacts(store.load("risk").run_id, "model")
+    assert {Path(one.path).name for one in listed} == {MANIFEST, *FILES}
+
+
+def test_a_moved_store_keeps_its_models_and_takes_new_ones(tmp_path):
+    before = Registry(tmp_path / "there" / "mlflow")
+    before.alias("risk", CHAMPION, before.log("risk", RUN, FILES).version)
+    shutil.move(tmp_path / "there", tmp_path / "here? 100% #1")
+    after = Registry(tmp_path / "here? 100% #1" / "mlflow")
+    assert after.load("risk").files == FILES
+    second = after.log("risk", RUN, {**FILES, "hazard_0.txt": b"other\n"})
+    after.alias("risk", CHAMPION, second.version)
+    assert second.version == "2"
+    assert after.load("risk") == second
+    assert [p.name for p in tmp_path.iterdir()] == ["here? 100% #1"]
+
+
+def test_a_copied_store_stands_by_itself(store, tmp_path):
+    original = sorted(store.folder.rglob("*"))
+    copy = Registry(Path(shutil.copytree(store.folder, tmp_path / "mlflow")))
+    for model in copy.folder.rglob("hazard_0.txt"):
+        model.write_bytes(b"changed in the copy")
+    with pytest.raises(ModelError, match="refused"):
+        copy.load("risk")
+    copy.alias("risk", CHAMPION, copy.log("risk", RUN, FILES).version)
+    assert copy.load("risk").files == FILES
+    assert store.load("risk").version == "2"
+    assert sorted(store.folder.rglob("*")) == original
+
+
+def test_a_store_named_by_its_address_keeps_the_files_where_mlflow_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # this store, like a server, has an artefact root of its own: mlruns
+    registry = Registry(tmp_path / "mlflow", f"sqlite:///{tmp_path}/elsewhere.db")
+    registry.alias("risk", CHAMPION, registry.log("risk", RUN, FILES).version)
+    assert registry.load("risk").files == FILES
+    assert not (tmp_path / "mlflow").exists()
+
+
 def test_no_champion_yet_says_how_to_get_one(tmp_path, store):
     empty = Registry(tmp_path / "mlflow")
     assert not empty.has("risk")
@@ -73,6 +123,45 @@ def test_an_interrupted_logging_leaves_a_failed_run_and_no_version(tmp_path):
     (run,) = client.search_runs([client.get_experiment_by_name("foremend-risk").experiment_id])
     assert run.info.status == "FAILED"
     assert not registry.has("risk")
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Address of an MLflow server of the test's own, which keeps the artefacts itself."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    command = [
+        Path(sys.executable).with_name("mlflow"), "server", "--port", address.rsplit(":", 1)[1], "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", tmp_path / "kept",
+    ]  # fmt: skip
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _wait(f"{address}/health", 120)
+        yield address
+    finally:
+        os.killpg(running.pid, signal.SIGTERM)
+        running.wait(30)
+
+
+def _wait(url, seconds):
+    for _ in range(seconds):
+        try:
+            return urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(1)
+    raise TimeoutError(url)
+
+
+@pytest.mark.proof
+def test_a_server_keeps_the_model_and_prints_nothing_between_our_lines(server, tmp_path, capsys):
+    registry = Registry(tmp_path / "mlflow", server)
+    registry.alias("risk", CHAMPION, registry.log("risk", RUN, FILES).version)
+    assert registry.load("risk").files == FILES
+    assert len(list((tmp_path / "kept").rglob("hazard_0.txt"))) == 1
+    assert not (tmp_path / "mlflow").exists()
+    assert capsys.readouterr().out == ""  # stdout is for --json
 
 
 def test_a_server_that_does_not_answer_is_a_fault_without_its_password(tmp_path):
