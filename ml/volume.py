@@ -73,7 +73,7 @@ Mapper = Callable[[Callable[[Job], pd.DataFrame], list[Job]], Iterable[pd.DataFr
 """``map``, or an executor's."""
 
 
-def plan(history: pd.DataFrame, h: int, holidays: pd.DataFrame, settings: VolumeSettings, size: int = 20) -> list[Job]:
+def plan(history: pd.DataFrame, h: int, holidays: pd.DataFrame, settings: VolumeSettings, size: int = 6) -> list[Job]:
     """Cut a forecast into jobs of at most `size` series; Prophet's come first, for they take longest.
 
     Parameters
