@@ -54,6 +54,7 @@ STEPS: dict[str, tuple[tuple[str, str, Cost], ...]] = {
         ("opened_at", "arrived_at", "report"), ("dispatched_at", "arrived_at", "report"),
         ("arrived_at", "resolved_at", "report"), ("resolved_at", "verified_at", "report"),
         ("resolved_at", "closed_at", "report"), ("opened_at", "surveyed_at", "report"),
+        ("opened_at", "resolved_at", "report"), ("opened_at", "closed_at", "report"),  # within the day's tolerance
         ("opened_at", "resolved_at", "row"), ("opened_at", "closed_at", "row"),
     ),
     "work_logs": (("event_time", "ended_at", "value"),),

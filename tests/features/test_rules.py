@@ -101,6 +101,8 @@ COSTLY = [
     ("tickets", TICKET | {"region": "X"}, ("own", "", "row")),
     ("tickets", TICKET | {"dispatched_at": at(-7), "arrived_at": at(-8)},
      ("steps_out_of_order", "arrived_at", "report")),
+    ("tickets", TICKET | {"closed_at": at(-9 - 14 / 24)}, ("steps_out_of_order", "closed_at", "report")),
+    ("tickets", TICKET | {"resolved_at": at(-9 - 14 / 24)}, ("steps_out_of_order", "resolved_at", "report")),
     ("tickets", TICKET | {"cost": -20.0}, ("below_minimum", "cost", "report")),
     ("ticket_events", EVENT | {"state": "done"}, ("bad_state", "state", "row")),
     ("readings", READING | {"event_time": at(0.1)}, ("future_stamp", "event_time", "row")),

@@ -83,6 +83,14 @@ def test_counts_examples_and_advice_of_a_contradiction(found):
     assert hit.advice
 
 
+def test_a_ticket_that_ends_some_hours_before_it_begins_is_reported(found):
+    hits = found(tickets=[ticket(1, 5, closed_at=day(5 - 14 / 24)), ticket(2, 5, closed_at=day(6))])
+    hit = hits["steps_out_of_order", "tickets.closed_at"]
+    assert (hit.severity, hit.count, hit.detail) == ("warning", 1, "against opened_at")
+    assert hit.examples[0]["opened_at"] == "2023-01-06 00:00:00"
+    assert hit.examples[0]["closed_at"] == "2023-01-05 10:00:00"
+
+
 def test_rows_committed_against_a_later_rule_are_errors(found):
     hit = found(readings=[reading("A1", 0, 50.0), reading("A1", 1, 5.0), reading("A2", 1, 5.0)])
     assert hit["out_of_range", "readings.bar"].severity == "error"
