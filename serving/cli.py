@@ -70,14 +70,14 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="foremend", message="foremend %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, workspace: Path) -> None:
-    r"""Foresight for after-sales field service.
+    """Foresight for after-sales field service.
 
     \b
     Try it on a made-up fleet:      foremend demo
     Connect your own tables:        foremend init DIR, edit DIR/foremend.toml, then
                                     foremend -w DIR ingest; foremend -w DIR validate
     Then, every night:              foremend -w DIR ingest; foremend -w DIR score
-    """
+    """  # noqa: D301
     ctx.obj = workspace
 
 

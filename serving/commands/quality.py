@@ -30,7 +30,7 @@ def validate(
     workspace: Path, as_json: bool, html: Path | None, language: str | None, strict: bool, sample: int | None,
     seed: int, out: Path | None,
 ) -> int:  # fmt: skip
-    r"""Check every rule over the ingested tables; say what is ready and what is not.
+    """Check every rule over the ingested tables; say what is ready and what is not.
 
     \b
     foremend validate                           findings, most frequent first
@@ -40,7 +40,7 @@ def validate(
 
     Exit 0: usable. Exit 2: no assets or no failures, so nothing can be learned; or, with
     --strict, any error.
-    """
+    """  # noqa: D301
     from features.validation import validate as check
     from features.workspace import Workspace
 
@@ -116,7 +116,7 @@ def _csv(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def labels(workspace: Path, compared: bool, versions: tuple[int, ...], compare_sql: str | None, as_json: bool) -> None:
-    r"""Show which records count as failures, and what a change of the rule changes.
+    """Show which records count as failures, and what a change of the rule changes.
 
     \b
     foremend labels                            counts per mode and month, first examples
@@ -125,7 +125,7 @@ def labels(workspace: Path, compared: bool, versions: tuple[int, ...], compare_s
     foremend labels --compare-sql "SELECT asset_id, opened_at AS event_time FROM tickets"
 
     Write a changed rule as a new version in foremend.toml; the highest version rules.
-    """
+    """  # noqa: D301
     from features.failures import read_failures
     from features.workspace import Workspace
 

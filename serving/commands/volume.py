@@ -34,7 +34,7 @@ def forecast(
     workspace: Path, *, horizon: int | None, model: str, as_of: str, csv_file: Path | None, html_file: Path | None,
     language: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    r"""Forecast daily tickets by region and type, with ranges, and store the forecast.
+    """Forecast daily tickets by region and type, with ranges, and store the forecast.
 
     \b
     foremend forecast                              28 days from the last cut-off
@@ -44,7 +44,7 @@ def forecast(
 
     Organic tickets are forecast; preventive and planned ones are ours and are left out. Models run
     side by side and are compared on the last days, held out. Settings: [forecast] in foremend.toml.
-    """
+    """  # noqa: D301
     from features.workspace import Workspace
     from serving.planning import forecast_volume
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 
 from features.errors import ConfigError, Fault, nearest
@@ -38,6 +40,27 @@ def test_every_command_has_help_that_opens_with_its_line(name: str, capsys: pyte
     text = capsys.readouterr().out
     assert text.startswith(f"Usage: foremend {name}")
     assert len(text.splitlines()) > 5
+
+
+def every_command(command: click.Command = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command and group, depth first."""
+    yield path
+    if isinstance(command, click.Group):
+        with click.Context(command) as ctx:
+            for name in command.list_commands(ctx):
+                member = command.get_command(ctx, name)
+                assert member is not None
+                yield from every_command(member, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(every_command()), ids=lambda path: " ".join(path) or "foremend")
+def test_no_help_shows_the_marks_that_it_is_laid_out_with(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*path, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "\\b" not in text
+    assert "\b" not in text
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
