@@ -121,7 +121,7 @@ def check_columns(load: Load) -> None:
     DataError
         A required column is missing.
     ConfigError
-        The column that `known_at` or `change_column` names is missing.
+        The column that `known_at`, `change_column` or a key of `reveals` names is missing.
     """
     filled = {"system"}  # by the source's name, where the query says nothing
     missing = [name for name in load.table.required if name not in filled and not load.given(name)]
@@ -138,6 +138,19 @@ def check_columns(load: Load) -> None:
             raise ConfigError(
                 f"the query returns no column '{name}'", where=f"{load.where} {role}", todo=nearest(name, load.raw)
             )
+    _check_revealed(load)
+
+
+def _check_revealed(load: Load) -> None:
+    """Stop where `reveals` names a column that is not there: the one that was meant would be read as declared."""
+    catalogue = TABLES[load.source.table].names
+    stored = [*catalogue, *(n for n in load.raw if n.casefold() not in catalogue)]
+    for column in load.source.reveals:
+        if column not in stored:
+            raise ConfigError(
+                f"{load.source.table} has no column '{column}', and the query returns none",
+                where=f"{load.where} reveals", todo=nearest(column, stored),
+            )  # fmt: skip
 
 
 def extra_columns(load: Load, channels: Mapping[str, Channel]) -> tuple[str, ...]:

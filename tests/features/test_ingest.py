@@ -624,6 +624,12 @@ def test_a_dry_run_tells_everything_and_writes_nothing(company: Company) -> None
         (source("assets", more="corrections = true"), "makes no sense for assets"),
         (source("alarms", more="full = true"), "makes no sense for alarms"),
         (source("tickets", more='reveals = { finding = "closd_at" }'), "Did you mean 'closed_at'"),
+        (source("assets", more='reveals = { regoin = "known_at" }'), "reveals.*'regoin'.*Did you mean 'region'"),
+        (source("assets", more='reveals = { Region = "known_at" }'), "reveals.*'Region'.*Did you mean 'region'"),
+        (
+            source("assets", "SELECT 'A1' AS asset_id, 1 AS batch", more='reveals = { bacth = "known_at" }'),
+            "reveals.*'bacth'.*Did you mean 'batch'",
+        ),
         ("", "no source is declared"),
     ],
 )
@@ -631,6 +637,11 @@ def test_a_mapping_that_cannot_be_meant_is_named(company: Company, toml: str, sa
     with pytest.raises(ForemendError, match=says) as caught:
         ingest(company(toml, s="asset_id\nA1"))
     assert caught.value.exit_code == 2
+
+
+def test_what_reveals_a_column_may_be_said_of_the_catalogues_and_of_the_querys(company: Company) -> None:
+    more = 'reveals = { region = "retired_at", batch = "installed_at" }'
+    ingest(company(source("assets", "SELECT 'A1' AS asset_id, 1 AS batch", more=more)))
 
 
 def test_an_unknown_source_is_named_beside_the_nearest(company: Company) -> None:
