@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from features.errors import ConfigError, nearest
+from features.errors import ConfigError, nearest, phrase
 from features.tables import TABLES
 from features.zones import check_zone
 
@@ -363,7 +363,7 @@ def _translate(error: ValidationError, kind: Any, prefix: tuple[str, ...], where
             where=place,
             todo=f"Write it beside {', '.join(given) or 'the others'}",
         )
-    return ConfigError(f"{path[-1]} = {first['input']!r}: {first['msg'].lower()}{more}", where=place)
+    return ConfigError(f"{path[-1]} = {first['input']!r}: {phrase(first['msg'])}{more}", where=place)
 
 
 def _keys_at(kind: Any, loc: tuple[int | str, ...]) -> list[str]:

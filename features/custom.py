@@ -37,7 +37,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from features.config import FeatureGroup
-from features.errors import ConfigError, nearest
+from features.errors import ConfigError, nearest, phrase
 from features.point_in_time import (
     DAY,
     STATISTICS,
@@ -163,7 +163,7 @@ def _translate(error: ValidationError, form: type[Any], where: str) -> ConfigErr
         return ConfigError(
             f"statistic '{first['input']}' is not known", where=where, todo=nearest(str(first["input"]), STATISTICS)
         )
-    return ConfigError(f"{key} = {first['input']!r}: {first['msg'].lower()}", where=where)
+    return ConfigError(f"{key} = {first['input']!r}: {phrase(first['msg'])}", where=where)
 
 
 def _columns_exist(spec: Any, snapshot: Snapshot, where: str) -> None:

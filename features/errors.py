@@ -83,6 +83,15 @@ class Fault(ForemendError):
     """The world failed: a full disk, a broken file, a service that is down."""
 
 
+def phrase(sentence: str) -> str:
+    """A library's sentence as a part of ours: its first letter small, the names in it as they are.
+
+    >>> phrase("Input should be 'en' or 'zh-CN'")
+    "input should be 'en' or 'zh-CN'"
+    """
+    return sentence[:1].lower() + sentence[1:]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Suggest the known name closest to `name`.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from features.errors import ConfigError
+from features.errors import ConfigError, phrase
 
 __all__ = ["Settings", "load_settings"]
 
@@ -45,4 +45,4 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "FOREMEND_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigError(f"{name}: {first['msg'].lower()}", where="environment") from None
+        raise ConfigError(f"{name}: {phrase(first['msg'])}", where="environment") from None
