@@ -280,15 +280,25 @@ def parse(text: str, where: str = "foremend.toml") -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}", where=where) from error
     above = {name: raw.pop(name) for name in OWNED_ABOVE if name in raw}
-    head = raw.get("workspace")
-    newer = head.get("format", FORMAT) if isinstance(head, dict) else FORMAT
-    if isinstance(newer, int) and newer > FORMAT:
-        raise ConfigError(
-            f"the workspace has format {newer}", where=where, expected=f"at most {FORMAT}", todo="Update foremend"
-        )
+    _check_format(raw.get("workspace"), where)
     config = _validate(Config, {**raw, "above": above}, prefix=(), where=where)
     _check_references(config, where)
     return config
+
+
+def _check_format(head: object, where: str) -> None:
+    """Stop before anything else is judged: a file of another format may hold what this program cannot know."""
+    found = head.get("format", FORMAT) if isinstance(head, dict) else FORMAT
+    if type(found) is int and found > FORMAT:  # a bool is an int, and 2.0 or "2" is what no version ever wrote
+        raise ConfigError(
+            f"the workspace has format {found}", where=where, expected=f"at most {FORMAT}", todo="Update foremend"
+        )
+    if type(found) is not int or found != FORMAT:
+        raise ConfigError(
+            f"format = {found!r} is no format of a workspace", where=f"{where} [workspace]",
+            expected=f"the whole number {FORMAT}, as `foremend init` wrote it",
+            todo="Write it so; or update foremend if a newer version made the file",
+        )  # fmt: skip
 
 
 def expand(text: str, where: str) -> str:

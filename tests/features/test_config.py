@@ -87,6 +87,12 @@ def test_a_workspace_of_a_newer_version_is_refused() -> None:
         parse(f'[workspace]\nid = "x"\nformat = {FORMAT + 1}\nsomething_new = true')
 
 
+@pytest.mark.parametrize("written", ['"99"', "2.0", "1.0", '"1"', "true", "0", "-1", "[1]"])
+def test_a_format_that_no_version_writes_is_refused_before_all_else(written: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[workspace\]: format = .* is no format.*whole number 1.*update foremend"):
+        parse(f'[workspace]\nid = "x"\nformat = {written}\nsomething_new = true')
+
+
 def test_a_file_that_is_missing_or_not_utf8_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="foremend init DIR"):
         load(tmp_path / "foremend.toml")
