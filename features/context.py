@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from features.config import Channel
 from features.point_in_time import Events
 from features.tables import BOOKKEEPING, TABLES
+from features.wording import Words, label_words
 from features.workspace import Snapshot, ident
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Context:
     tables
         Tables with rows; ``failures`` where a failure rule is declared.
     channels
-        Channels of ``readings`` with their unit.
+        Channels of ``readings`` with their unit and what they are called.
     attributes
         Columns of ``assets`` that describe it, with their kind.
     values
@@ -50,7 +52,7 @@ class Context:
     """
 
     tables: frozenset[str]
-    channels: tuple[tuple[str, str], ...]
+    channels: tuple[tuple[str, str, Words], ...]
     attributes: tuple[tuple[str, Literal["number", "category"]], ...]
     values: Mapping[str, tuple[str, ...]]
     zone: str
@@ -61,10 +63,10 @@ def look(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, failures: pd.DataFr
     config = snapshot.workspace.config
     tables = {*snapshot.tables} | ({"failures"} if failures is not None else set())
     values = {name: _values(snapshot, con, spec) if spec.table in tables else () for name, spec in _TOLD_APART.items()}
-    units = {name: channel.unit for name, channel in config.channels.items()}
+    declared = {name: config.channels.get(name, Channel()) for name in snapshot.channels()}
     return Context(
         frozenset(tables),
-        tuple((name, units.get(name, "")) for name in snapshot.channels()),
+        tuple((name, channel.unit, label_words(name, channel.label)) for name, channel in declared.items()),
         _attributes(snapshot, con) if "assets" in tables else (),
         values,
         config.time.zone,

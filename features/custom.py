@@ -30,13 +30,13 @@ the features. Names begin with the group's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from features.config import FeatureGroup
+from features.config import Channel, FeatureGroup
 from features.errors import ConfigError, nearest, phrase
 from features.point_in_time import (
     DAY,
@@ -52,6 +52,7 @@ from features.point_in_time import (
     Statistics,
 )  # fmt: skip
 from features.tables import TABLES
+from features.wording import Words, after, attribute_words, column_words, label_words
 from features.workspace import Snapshot, ident
 
 __all__ = ["entries_of"]
@@ -148,7 +149,15 @@ def _entry(name: str, raw: Mapping[str, Any], snapshot: Snapshot, where: str) ->
     except ValidationError as error:
         raise _translate(error, form, where) from None
     _columns_exist(spec, snapshot, where)
-    return make(name, spec)
+    return _labelled(make(name, spec), snapshot)
+
+
+def _labelled(entry: Entry, snapshot: Snapshot) -> Entry:
+    """The entry, its column called as the channel that it is."""
+    if isinstance(entry, Statistics | Baseline) and TABLES[entry.table].wide:
+        channel = snapshot.workspace.config.channels.get(entry.column, Channel())
+        return replace(entry, label=label_words(entry.column, channel.label))
+    return entry
 
 
 def _translate(error: ValidationError, form: type[Any], where: str) -> ConfigError:
@@ -215,12 +224,13 @@ def _silence(name: str, s: _Silence) -> Entry:
 
 def _attribute(name: str, s: _Attribute) -> Entry:
     kind = "DOUBLE" if s.type == "number" else "VARCHAR"
-    feature = Feature(f"{name}_{s.column}", s.type, "", f"{s.column.replace('_', ' ')} of the asset", "assets")
+    feature = Feature(f"{name}_{s.column}", s.type, "", attribute_words(s.column), "assets")
     return State(feature, "assets", f"CAST({ident(s.column)} AS {kind})", (s.column,))
 
 
 def _age(name: str, s: _Age) -> Entry:
-    feature = Feature(f"{name}_{s.column}_days", "number", "d", f"days since {s.column}", "assets")
+    since = Words(f"days since {s.column}", after(after("自", column_words(s.column).zh), "起的天数"))
+    feature = Feature(f"{name}_{s.column}_days", "number", "d", since, "assets")
     return State(feature, "assets", f"({{as_of}} - epoch_us({ident(s.column)})) / {DAY}e0", (s.column,))
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from features.context import Context
 from features.point_in_time import (
     DAY,
+    OWN,
     Baseline,
     Counts,
     CountSince,
@@ -26,15 +27,16 @@ from features.point_in_time import (
     State,
     Statistics,
 )  # fmt: skip
+from features.wording import Words, attribute_words, told_words
 from features.workspace import ident, quote
 
 __all__ = ["GROUPS"]
 
 ALARMS = Events("alarm", "alarms", by="code")
 SERVICES = Events("service", "services", by="component")
-TICKETS = Events("ticket", "tickets", at="opened_at", by="ticket_type")
-CLOSED = Events("ticket_closed", "tickets", at="closed_at")
-REPEATS = Events("ticket_repeat", "tickets", at="opened_at", repeat_days=30)
+TICKETS = Events("ticket", "tickets", at="opened_at", by="ticket_type", words=Words("ticket", "工单创建"))
+CLOSED = Events("ticket_closed", "tickets", at="closed_at", words=Words("closed ticket", "工单关闭"))
+REPEATS = Events("ticket_repeat", "tickets", at="opened_at", repeat_days=30, words=Words("repeated ticket", "重复工单"))
 FAILURES = Events("failure", "failures", by="failure_mode")
 
 
@@ -43,10 +45,12 @@ def profile(context: Context) -> tuple[Entry, ...]:
     found: list[Entry] = []
     for name, kind in context.attributes:
         sql = f"CAST({ident(name)} AS DOUBLE)" if kind == "number" else f"CAST({ident(name)} AS VARCHAR)"
-        feature = Feature(f"asset_{name}", kind, "", f"{name.replace('_', ' ')} of the asset", "assets")
+        feature = Feature(f"asset_{name}", kind, "", attribute_words(name), "assets")
         found.append(State(feature, "assets", sql, (name,)))
-    age = Feature("asset_age_days", "number", "d", "days since the start of service", "assets")
-    left = Feature("asset_warranty_days", "number", "d", "days of warranty left, below 0 after its end", "assets")
+    old = Words("days since the start of service", "投用天数")
+    warranty = Words("days of warranty left, below 0 after its end", "剩余保修天数（过保后为负）")
+    age = Feature("asset_age_days", "number", "d", old, "assets")
+    left = Feature("asset_warranty_days", "number", "d", warranty, "assets")
     found.append(State(age, "assets", f"({{as_of}} - epoch_us(installed_at)) / {DAY}e0", ("installed_at",)))
     found.append(State(left, "assets", f"(epoch_us(warranty_until_at) - {{as_of}}) / {DAY}e0", ("warranty_until_at",)))
     return tuple(found)
@@ -90,11 +94,13 @@ def _due(component: str | None) -> State:
     """Days to the next planned maintenance; below 0 when it is overdue."""
     due = "coalesce(epoch_us(due_at), epoch_us(last_done_at) + CAST(interval_days * 86400e6 AS BIGINT))"
     only = f"CASE WHEN component = {quote(component)} THEN {{as_of}} END" if component is not None else "{as_of}"
-    suffix = f"_{component}".lower() if component is not None else ""
-    of = f" of {component}" if component is not None else ""
+    name = "plan_days_until_due"
+    told = told_words([("component", component)] if component is not None else ())
     feature = Feature(
-        f"plan_days_until_due{suffix}", "number", "d", f"days to the next planned maintenance{of}", "maintenance_plans"
-    )
+        f"{name}_{component}".lower() if component is not None else name, "number", "d",
+        Words(f"days to the next planned maintenance{told.en}", f"距下次计划维保的天数{told.zh}"), "maintenance_plans",
+        component=component or "", family=f"{name}_{OWN}" if component is not None else "",
+    )  # fmt: skip
     columns = ("due_at", "last_done_at", "interval_days", "component")
     return State(feature, "maintenance_plans", f"({due} - {only}) / {DAY}e0", columns, "min")
 
@@ -111,14 +117,13 @@ def sensors(context: Context) -> tuple[Entry, ...]:
     """Level, spread, extremes and trend of every channel, and each against its own healthy start."""
     reset = SERVICES if "services" in context.tables else None
     found: list[Entry] = []
-    for name, unit in context.channels:
+    long = ("mean", "std", "min", "max", "slope", "last_minus_mean")
+    for name, unit, label in context.channels:
         found += [
-            Statistics("reading", "readings", name, ("mean", "std", "min", "max", "last"), (1,), unit),
-            Statistics(
-                "reading", "readings", name, ("mean", "std", "min", "max", "slope", "last_minus_mean"), (7, 30), unit
-            ),
-            Statistics("reading", "readings", name, ("count",), (7,), unit),
-            Baseline("reading", "readings", name, 14, (1, 7), reset, unit),
+            Statistics("reading", "readings", name, ("mean", "std", "min", "max", "last"), (1,), unit, label=label),
+            Statistics("reading", "readings", name, long, (7, 30), unit, label=label),
+            Statistics("reading", "readings", name, ("count",), (7,), unit, label=label),
+            Baseline("reading", "readings", name, 14, (1, 7), reset, unit, label=label),
         ]
     return tuple(found)
 

@@ -7,22 +7,27 @@ rule. A row is visible at ``as_of`` where ``known_at < as_of`` and ``event_time 
 of w days covers ``event_time`` in ``[as_of - w, as_of)``.
 
 The entity is a parameter: the same entries work over ``asset_id``, ``ticket_id`` or any other
-column by which a table's rows belong to something.
+column by which a table's rows belong to something. Wording is no part of an entry's equality or
+spelling-out: two that differ only in it are the same.
 
-Names follow one pattern, source first, window last, and are made here only.
+Names follow one pattern, source first, window last, and are made here only; nothing reads a name to
+learn what a feature is, for the feature says so itself. So are the meanings, English and Chinese
+beside each other (see :mod:`features.wording`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from features.wording import Words, after, column_words, length_words, row_words, told_words
+
 __all__ = [
     "Baseline", "CountSince", "Counts", "Entry", "Events", "Feature", "FeatureSet", "Lattice", "Level",
-    "Moment", "Silence", "Since", "State", "Statistics", "window_name",
+    "Moment", "Silence", "Since", "State", "Statistics", "spelt", "window_name",
 ]  # fmt: skip
 
 DAY = 86_400_000_000
@@ -30,6 +35,9 @@ DAY = 86_400_000_000
 
 STATISTICS = ("count", "mean", "std", "min", "max", "sum", "slope", "last", "last_minus_mean")
 """What :class:`Statistics` can say about a column in a window."""
+
+OWN = "own"
+"""What stands for the component in the name of a family."""
 
 _YEARS_BEFORE = 146_097  # days of 400 Gregorian years: cells stay positive, so that `//` is a floor
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,17 +49,29 @@ class Feature:
 
     Attributes
     ----------
+    meaning
+        What it means, for people.
     window_days
         Days that it looks back over; None where it has no window.
+    component
+        The component or failure mode that it is about: the value that its entry tells apart. An
+        alarm code or a ticket type stands here too, for the failure rule may take these as modes.
+    family
+        The same for the features of all components that differ in nothing else; empty without `component`.
+    definition
+        All that decides its values, for the fingerprint: the entry or the SQL, without any wording.
     """
 
     name: str
     kind: Literal["number", "category"]
     unit: str
-    meaning: str
+    meaning: Words = field(compare=False, repr=False)
     source: str
     group: str = ""
     window_days: float | None = None
+    component: str = ""
+    family: str = ""
+    definition: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,8 +87,8 @@ class FeatureSet:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what the columns mean; two tables with the same one can be stacked."""
-        text = "\n".join(f"{f.name}|{f.kind}|{f.unit}|{f.meaning}|{f.source}|{f.window_days}" for f in self.features)
+        """A hash of what the columns mean, not of how it is worded; two tables with the same one can be stacked."""
+        text = "\n".join(f"{f.name}|{f.kind}|{f.unit}|{f.source}|{f.window_days}|{f.definition}" for f in self.features)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -92,6 +112,8 @@ class Events:
         Only events within so many days after an earlier one of the same entity.
     entity
         The column that says whose event it is.
+    words
+        What one event is called, in the singular; as a row of the table by default.
     """
 
     name: str
@@ -101,6 +123,22 @@ class Events:
     where: tuple[tuple[str, str], ...] = ()
     repeat_days: float = 0.0
     entity: str = "asset_id"
+    words: Words | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def called(self) -> Words:
+        """What one event is called."""
+        return self.words or row_words(self.table)
+
+    def told(self, value: str | None = None) -> Words:
+        """Which of the table's rows these are, and with which value of `by`."""
+        more = []
+        if self.at and self.words is None:
+            more.append(Words(f"by {self.at}", f"按 {self.at} 计"))
+        if self.repeat_days:
+            within = length_words(self.repeat_days)
+            more.append(Words(f"within {within.en}", f"距前次 {within.zh}内"))
+        return told_words([*([(self.by, value)] if value is not None else ()), *self.where], more)
 
 
 @dataclass(frozen=True)
@@ -109,6 +147,11 @@ class Statistics:
 
     ``std`` divides by n - 1. ``slope`` is the least-squares trend per day, the time of a reading
     being its whole days before ``as_of``. Ties of the last instant go to the larger value.
+
+    Attributes
+    ----------
+    label
+        What the column is called; as in the catalogue by default.
     """
 
     name: str
@@ -118,16 +161,21 @@ class Statistics:
     windows: tuple[float, ...]
     unit: str = ""
     entity: str = "asset_id"
+    label: Words | None = field(default=None, compare=False, repr=False)
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """One feature per window and statistic."""
         return tuple(
             Feature(
                 f"{self.name}_{self.column}_{stat}_{window_name(window)}", "number", _unit(stat, self.unit),
-                f"{_MEANING[stat]} of {self.column} over {_span(window)}", self.table, group, window,
+                self._meaning(stat, window), self.table, group, window,
             )
             for window in self.windows for stat in self.stats
         )  # fmt: skip
+
+    def _meaning(self, stat: str, window: float) -> Words:
+        of, long, what = self.label or column_words(self.column), length_words(window), _STATISTIC[stat]
+        return Words(f"{what.en} of {of.en} over the last {long.en}", f"{of.zh} {long.zh}{what.zh}")
 
 
 @dataclass(frozen=True)
@@ -137,6 +185,11 @@ class Baseline:
     The baseline is made of the first `days` days after the last known reset, from the first daily
     cut-off not before it; where no reset is known, of the first days with rows. ``z`` is the mean
     of a short window less the baseline's, in the baseline's standard deviations.
+
+    Attributes
+    ----------
+    label
+        What the column is called; as in the catalogue by default.
     """
 
     name: str
@@ -147,21 +200,35 @@ class Baseline:
     reset: Events | None = None
     unit: str = ""
     entity: str = "asset_id"
+    label: Words | None = field(default=None, compare=False, repr=False)
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """Mean and standard deviation of the baseline, then z per window."""
-        stem, own = f"{self.name}_{self.column}", f"first {self.days} days since the last reset"
+        stem, of, own = f"{self.name}_{self.column}", self.label or column_words(self.column), self._own()
+        mean = Words(f"mean of {of.en}, {own.en}", f"{after(of.zh, '自身基线均值')}（{own.zh}）")
+        std = Words(f"standard deviation of {of.en}, {own.en}", f"{after(of.zh, '自身基线标准差')}（{own.zh}）")
         return (
-            Feature(f"{stem}_baseline_mean", "number", self.unit, f"mean of {self.column}, {own}", self.table, group),
-            Feature(f"{stem}_baseline_std", "number", self.unit, f"deviation of {self.column}, {own}", self.table, group),
+            Feature(f"{stem}_baseline_mean", "number", self.unit, mean, self.table, group),
+            Feature(f"{stem}_baseline_std", "number", self.unit, std, self.table, group),
             *(
                 Feature(
                     f"{stem}_z_{window_name(w)}", "number", "standard deviations",
-                    f"mean of {self.column} over {_span(w)} against its {own}", self.table, group, w,
+                    Words(
+                        f"mean of {of.en} over the last {length_words(w).en} against its {own.en}",
+                        f"{of.zh} {length_words(w).zh}均值相对自身基线（{own.zh}）",
+                    ),
+                    self.table, group, w,
                 )
                 for w in self.windows
             ),
         )  # fmt: skip
+
+    def _own(self) -> Words:
+        """Which days the baseline is made of."""
+        if self.reset is None:
+            return Words(f"first {self.days} days with data", f"首 {self.days} 天数据")
+        reset = self.reset.called
+        return Words(f"first {self.days} days since the last {reset.en}", f"上次{reset.zh}后前 {self.days} 天")
 
 
 @dataclass(frozen=True)
@@ -175,13 +242,16 @@ class Silence:
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """Hours since the last row, and the last day's rows against the window's daily mean."""
+        row, long = row_words(self.table), length_words(self.window)
+        since = Words(f"hours since the last {row.en}", f"距最近一次{row.zh}的小时数")
+        rate = Words(
+            f"{row.en}s of the last day over the daily mean of the last {long.en}",
+            f"最近 1 天{row.zh}条数与近 {long.zh}日均条数之比",
+        )
         return (
-            Feature(f"{self.name}_silence_hours", "number", "h", "hours since the last row", self.table, group),
-            Feature(
-                f"{self.name}_rate_1d_{self.window}d", "number", "ratio",
-                f"rows of the last day over the daily mean of {_span(self.window)}", self.table, group, self.window,
-            ),
-        )  # fmt: skip
+            Feature(f"{self.name}_silence_hours", "number", "h", since, self.table, group),
+            Feature(f"{self.name}_rate_1d_{self.window}d", "number", "ratio", rate, self.table, group, self.window),
+        )
 
 
 @dataclass(frozen=True)
@@ -197,11 +267,21 @@ class Counts:
         """One feature per window and value."""
         return tuple(
             Feature(
-                f"{self.events.name}_count{_suffix(value)}_{window_name(window)}", "number", "events",
-                f"{_which(self.events, value)} over {_span(window)}", self.events.table, group, window,
+                self._name(value, window), "number", "events", self._meaning(value, window), self.events.table, group, window,
+                component=value or "", family=self._name(OWN, window) if value is not None else "",
             )
             for window in self.windows for value in _choices(self)
         )  # fmt: skip
+
+    def _name(self, value: str | None, window: int | None) -> str:
+        return f"{self.events.name}_count{_suffix(value)}_{window_name(window)}"
+
+    def _meaning(self, value: str | None, window: int | None) -> Words:
+        event, told = self.events.called, self.events.told(value)
+        if window is None:
+            return Words(f"{event.en}s{told.en} over all time", f"历史累计{event.zh}次数{told.zh}")
+        long = length_words(window)
+        return Words(f"{event.en}s{told.en} over the last {long.en}", f"近 {long.zh}{event.zh}次数{told.zh}")
 
 
 @dataclass(frozen=True)
@@ -216,11 +296,18 @@ class Since:
         """One feature per value."""
         return tuple(
             Feature(
-                f"{self.events.name}_days_since_last{_suffix(value)}", "number", "d",
-                f"days since the last of {_which(self.events, value)}", self.events.table, group,
+                self._name(value), "number", "d", self._meaning(value), self.events.table, group,
+                component=value or "", family=self._name(OWN) if value is not None else "",
             )
             for value in _choices(self)
         )  # fmt: skip
+
+    def _name(self, value: str | None) -> str:
+        return f"{self.events.name}_days_since_last{_suffix(value)}"
+
+    def _meaning(self, value: str | None) -> Words:
+        event, told = self.events.called, self.events.told(value)
+        return Words(f"days since the last {event.en}{told.en}", f"距上次{event.zh}的天数{told.zh}")
 
 
 @dataclass(frozen=True)
@@ -232,12 +319,12 @@ class CountSince:
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """One feature."""
-        return (
-            Feature(
-                f"{self.events.name}_count_since_{self.reset.name}", "number", "events",
-                f"{_which(self.events, None)} since the last {self.reset.name}", self.events.table, group,
-            ),
-        )  # fmt: skip
+        event, told, reset = self.events.called, self.events.told(), self.reset.called
+        meaning = Words(
+            f"{event.en}s{told.en} since the last {reset.en}", f"上次{reset.zh}以来的{event.zh}次数{told.zh}"
+        )
+        name = f"{self.events.name}_count_since_{self.reset.name}"
+        return (Feature(name, "number", "events", meaning, self.events.table, group),)
 
 
 @dataclass(frozen=True)
@@ -250,7 +337,9 @@ class Level:
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """One feature."""
-        return (Feature(self.name, "number", "events", f"open {self.opened.name}s", self.opened.table, group),)
+        row = row_words(self.opened.table)
+        meaning = Words(f"open {row.en}s", f"未关闭{row.zh}数")
+        return (Feature(self.name, "number", f"{row.en}s", meaning, self.opened.table, group),)
 
 
 @dataclass(frozen=True)
@@ -277,8 +366,7 @@ class State:
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """One feature."""
-        f = self.feature
-        return (Feature(f.name, f.kind, f.unit, f.meaning, f.source, group, f.window_days),)
+        return (replace(self.feature, group=group),)
 
 
 @dataclass(frozen=True)
@@ -290,9 +378,8 @@ class Moment:
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """One feature."""
-        meaning = f"{self.part.replace('_', ' ')} of as_of in {self.zone}" + (
-            ", Monday is 0" if self.part == "weekday" else ""
-        )
+        part = _PART[self.part]
+        meaning = Words(f"{part.en}, in {self.zone}", f"{part.zh}，{self.zone} 时区")
         return (Feature(f"calendar_{self.part}", "number", "", meaning, "as_of", group),)
 
     def value(self, as_of: datetime) -> float:
@@ -359,28 +446,36 @@ def window_name(window: float | None) -> str:
     return f"{round(window * 24)}h" if window < 1 else f"{round(window)}d"
 
 
-def _span(window: float | None) -> str:
-    return "all time" if window is None else f"the last {window_name(window)}"
+def spelt(value: str) -> str:
+    """A value as names spell it.
+
+    >>> spelt("E 2"), spelt("Main-Seal")
+    ('e_2', 'main_seal')
+    """
+    return re.sub(r"\W+", "_", value).strip("_").lower() or "other"
 
 
 def _suffix(value: str | None) -> str:
-    return "" if value is None else "_" + (re.sub(r"\W+", "_", value).strip("_").lower() or "other")
+    return "" if value is None else f"_{spelt(value)}"
 
 
 def _choices(entry: Counts | Since) -> tuple[str | None, ...]:
     return ((None,) if entry.total else ()) + entry.values
 
 
-def _which(events: Events, value: str | None) -> str:
-    return f"{events.name} events" + (f" with {events.by} {value}" if value is not None else "")
-
-
 def _unit(stat: str, unit: str) -> str:
-    return {"count": "readings", "slope": f"{unit}/d".lstrip("/")}.get(stat, unit)
+    return {"count": "readings", "slope": f"{unit}/d"}.get(stat, unit)
 
 
-_MEANING = {
-    "count": "number of values", "mean": "mean", "std": "standard deviation", "min": "smallest value",
-    "max": "largest value", "sum": "sum", "slope": "trend per day", "last": "last value",
-    "last_minus_mean": "last value less the mean",
+_STATISTIC = {
+    "count": Words("number of values", "数值个数"), "mean": Words("mean", "均值"),
+    "std": Words("standard deviation", "标准差"), "min": Words("smallest value", "最小值"),
+    "max": Words("largest value", "最大值"), "sum": Words("sum", "合计"),
+    "slope": Words("trend per day", "变化趋势（每天）"), "last": Words("last value", "最近值"),
+    "last_minus_mean": Words("last value less the mean", "最近值与均值之差"),
 }  # fmt: skip
+_PART = {
+    "weekday": Words("weekday of as_of (Monday is 0)", "截止时刻的星期（星期一为 0）"),
+    "month": Words("month of as_of", "截止时刻的月份"),
+    "day_of_year": Words("day of the year of as_of", "截止时刻是当年第几天"),
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from features.context import look
@@ -12,6 +12,7 @@ from features.errors import ConfigError, nearest
 from features.failures import failures
 from features.groups import GROUPS
 from features.point_in_time import Entry, Feature
+from features.wording import Words
 from features.workspace import Snapshot, ident
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Selection:
     @property
     def features(self) -> tuple[Feature, ...]:
         """The features of all entries, in order."""
-        return tuple(f for group, entries in self.entries.items() for e in entries for f in e.features(group))
+        spelt = ((group, e, repr(e)) for group, entries in self.entries.items() for e in entries)
+        return tuple(replace(f, definition=text) for group, e, text in spelt for f in e.features(group))
 
 
 def select(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence[str] | None) -> Selection:
@@ -138,6 +140,9 @@ def _columns(con: duckdb.DuckDBPyConnection, group: str, sql: str) -> list[Featu
         found = f"the query returns {', '.join(types)}"
         raise ConfigError(found, where=where, expected="asset_id, as_of and features")
     return [
-        Feature(f"{group}_{n}", "category" if t == "VARCHAR" else "number", "", f"{n} of [features.{group}]", "sql", group)
+        Feature(
+            f"{group}_{n}", "category" if t == "VARCHAR" else "number", "",
+            Words(f"{n} of [features.{group}]", f"自定义特征组 [features.{group}] 的 {n}"), "sql", group, definition=sql,
+        )
         for n, t in types.items() if n not in {"asset_id", "as_of"}
     ]  # fmt: skip

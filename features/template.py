@@ -57,7 +57,7 @@ zone = "UTC"                 # IANA zone of sites that name none
 
 # ---------------------------------------------------------------------------------------------- sources
 # A source is a query that fills one canonical table. Name its columns as the table's (docs/data-dictionary.md);
-# further columns are kept as attributes. Only `assets` and failures (tickets or services) are required.
+# further columns are kept as attributes. Risk needs `assets` and failures; volume `tickets`.
 #
 # Over files the query is DuckDB SQL: CSV, Parquet, JSON, globs, and read_excel('file.xlsx', 'Sheet').
 # Paths are relative to this folder. ${{VAR}} is taken from the environment.
@@ -107,6 +107,7 @@ zone = "UTC"                 # IANA zone of sites that name none
 # unit = "°C"
 # range = [-40, 150]         # outside: set aside, with the reason
 # stuck_hours = 48           # unchanged for longer counts as stuck; 0 never does
+# label = {{ en = "oil temperature", "zh-CN" = "油温" }}   # what people call it, in reasons
 
 
 # ---------------------------------------------------------------------------------------------- failures

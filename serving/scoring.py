@@ -184,13 +184,13 @@ def _first_two(horizons: tuple[float, ...]) -> tuple[float, float]:
 
 
 def _reasons(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> dict[str, list[dict[str, Any]]]:
-    """Asset → its reasons, the strongest first, each with the meaning and unit of its feature.
+    """Asset → its reasons, the strongest first, each with the meaning, in both languages, and unit of its feature.
 
     A feature that moves nothing is no reason.
     """
     from ml.reasons import explain
 
-    known = {feature.name: {"meaning": feature.meaning, "unit": feature.unit} for feature in meanings.features}
+    known = {f.name: {"meaning": f.meaning.as_dict(), "unit": f.unit} for f in meanings.features}
     said: dict[str, list[dict[str, Any]]] = {}
     told = explain(model, features, top=REASONS)[["asset_id", "feature", "value", "contribution"]]
     for asset, name, value, contribution in told.itertuples(index=False, name=None):
@@ -198,5 +198,5 @@ def _reasons(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> 
             continue
         plain = value.item() if hasattr(value, "item") else value
         reason = {"feature": name, "value": plain, "contribution": float(contribution)}
-        said.setdefault(str(asset), []).append(reason | known.get(name, {"meaning": "", "unit": ""}))
+        said.setdefault(str(asset), []).append(reason | known.get(name, {"meaning": {}, "unit": ""}))
     return said

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
-__all__ = ["Language", "language_of", "reason_in_words", "why_in_words"]
+__all__ = ["Language", "language_of", "reason_in_words", "reasons_in_words", "why_in_words"]
 
 Language = Literal["en", "zh-CN"]
 
@@ -14,16 +14,28 @@ _PHRASES: Mapping[Language, Mapping[str, str]] = MappingProxyType(
     {
         "en": {
             "reason": "{meaning}: {value} ({direction} the risk)",
-            "raises": "raises", "lowers": "lowers", "missing": "not known",
+            "raises": "raises", "lowers": "lowers", "missing": "not known", "between": "; ",
             "why": "{probability:.0%} within {days:g} d ({mode}); a visit is expected to save {value:,.2f}",
         },
         "zh-CN": {
             "reason": "{meaning}：{value}（{direction}风险）",
-            "raises": "升高", "lowers": "降低", "missing": "未知",
+            "raises": "升高", "lowers": "降低", "missing": "未知", "between": "；",
             "why": "{days:g} 天内故障概率 {probability:.0%}（{mode}）；上门预防预计节省 {value:,.2f}",
         },
     }
 )  # fmt: skip
+
+
+_UNITS: Mapping[Language, Mapping[str, str]] = MappingProxyType(
+    {
+        "en": {"ratio": ""},
+        "zh-CN": {
+            "d": "天", "h": "小时", "events": "次", "readings": "条", "tickets": "张", "ratio": "倍",
+            "standard deviations": "个标准差", "/d": "/天",
+        },
+    }
+)  # fmt: skip
+"""Units that features of the house have, where they are said otherwise; others stand as they are."""
 
 
 def language_of(accepted: str) -> Language:
@@ -43,13 +55,23 @@ def language_of(accepted: str) -> Language:
 
 
 def reason_in_words(reason: Mapping[str, Any], language: Language) -> str:
-    """One reason, ``{feature, value, unit, meaning, contribution}``, as a short phrase."""
-    phrases = _PHRASES[language]
+    """One reason, ``{feature, value, unit, meaning, contribution}``, as a short phrase.
+
+    `meaning` is by language; reasons of older runs have an English text.
+    """
+    phrases, meaning, unit = _PHRASES[language], reason.get("meaning"), reason.get("unit") or ""
+    if isinstance(meaning, Mapping):
+        meaning = meaning.get(language)
     return phrases["reason"].format(
-        meaning=reason.get("meaning") or reason["feature"],
-        value=_amount(reason["value"], reason.get("unit") or "", phrases["missing"]),
+        meaning=meaning or reason["feature"],
+        value=_amount(reason["value"], _UNITS[language].get(unit, unit), phrases["missing"]),
         direction=phrases["raises" if reason["contribution"] > 0 else "lowers"],
     )
+
+
+def reasons_in_words(reasons: Sequence[Mapping[str, Any]], language: Language) -> str:
+    """Some reasons in one line."""
+    return _PHRASES[language]["between"].join(reason_in_words(reason, language) for reason in reasons)
 
 
 def why_in_words(proposal: Mapping[str, Any], language: Language) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from features.point_in_time import Feature
     from features.workspace import Snapshot
 
 __all__ = ["features"]
@@ -85,19 +86,23 @@ def features(folder: Path, as_of: tuple[str, ...], first: datetime | None, last:
 
 
 def _list(snapshot: Snapshot, groups: tuple[str, ...] | None, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from features.assets import feature_set
 
-    found = feature_set(snapshot, groups=groups)
+    found, language = feature_set(snapshot, groups=groups), snapshot.workspace.config.workspace.language
     if as_json:
-        return to_json({"fingerprint": found.fingerprint, "features": [asdict(f) for f in found.features]})
+        return to_json({"fingerprint": found.fingerprint, "features": [_as_data(f) for f in found.features]})
     table(
         ("feature", "kind", "unit", "group", "meaning"),
-        [(f.name, f.kind, f.unit, f.group, f.meaning) for f in found.features],
+        [(f.name, f.kind, f.unit, f.group, f.meaning.said(language)) for f in found.features],
     )
     say(f"{len(found.features)} features, fingerprint {found.fingerprint}")
     return None
+
+
+def _as_data(feature: Feature) -> dict[str, Any]:
+    """A feature as the list has it; its meaning in both languages."""
+    names = ("name", "kind", "unit", "source", "group", "window_days")
+    return {name: getattr(feature, name) for name in names} | {"meaning": feature.meaning.as_dict()}
 
 
 def _instants(

@@ -211,14 +211,14 @@ def _costs(policy: PolicyConfig) -> str:
 
 
 def _print_proposals(proposals: Sequence[Mapping[str, Any]], language: Language) -> None:
-    from serving.words import reason_in_words
+    from serving.words import reasons_in_words
 
     horizons = sorted({chance["horizon_days"] for row in proposals for chance in row["probabilities"]})
     rows = []
     for row in proposals:
         chances = {chance["horizon_days"]: f"{chance['probability']:.0%}" for chance in row["probabilities"]}
         raising = [reason for reason in row["reasons"] if reason["contribution"] > 0]
-        told = "; ".join(reason_in_words(reason, language) for reason in raising[:REASONS_SHOWN])
+        told = reasons_in_words(raising[:REASONS_SHOWN], language)
         rows.append(
             [f"{row['as_of']:%Y-%m-%d}", row["asset_id"], row["region"], row["failure_mode"],
              *(chances.get(days, "") for days in horizons), f"{row['value']:,.2f}", row["state"], told]

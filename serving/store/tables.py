@@ -131,7 +131,7 @@ scores = Table(
     _text("failure_mode"),  # the leading one, 'any' where modes are not told apart
     _number("value"),  # expected saving of a visit tonight, currency of the workspace
     _text("decision"),  # proposed, or why not
-    _document("reasons"),  # [{feature, value, contribution}], largest contribution first
+    _document("reasons"),  # [{feature, value, unit, meaning by language, contribution}], largest first
     ForeignKeyConstraint(["run_id"], ["scoring_runs.run_id"], ondelete="CASCADE"),
 )
 """One row per run × asset in service."""

@@ -15,6 +15,9 @@ import pytest
 
 from features.assets import GROUPS, build, build_grid, build_point, feature_set
 from features.errors import ConfigError, DataError
+from features.point_in_time import Feature
+from features.tables import TABLES
+from features.wording import row_words
 from features.workspace import Workspace
 
 DAY = timedelta(days=1)
@@ -96,7 +99,6 @@ def test_every_group_keeps_the_contract(workspace: Workspace) -> None:
         for f in features:
             assert NAME.match(f.name), f.name
             assert f.group == group
-            assert f.meaning
             assert f.source
             assert (f.window_days is not None) == bool(WINDOW.search(f.name)) or f.name.endswith("_ever"), f.name
             for table in (alone, grid):
@@ -120,6 +122,115 @@ def test_the_fingerprint_changes_with_what_the_features_mean_and_only_then(commi
     again = feature_set(Workspace.open(tmp_path / "workspace").pin()).fingerprint
     other = feature_set(committed(TOML.replace('"bar"', '"kPa"')).pin()).fingerprint
     assert first == again != other
+
+
+EVERY_KIND = """
+[features.hot]
+entries = [
+    {kind = "statistics", column = "pressure", stats = ["count", "mean", "std", "min", "max", "sum", "slope", "last"], windows = [0.25, 3]},
+    {kind = "baseline", column = "pressure", days = 7, windows = [1]},
+    {kind = "baseline", column = "flow_2", windows = [2], reset = "services"},
+    {kind = "count", table = "services", where = {action = "replaced", component = "Pump"}, windows = [7]},
+    {kind = "count", table = "tickets", at = "closed_at", by = "ticket_type", values = ["fault"], windows = [7]},
+    {kind = "since", table = "work_logs", by = "activity", values = ["travel"]},
+    {kind = "silence", table = "alarms"},
+    {kind = "attribute", column = "batch"},
+    {kind = "attribute", column = "weight", type = "number"},
+    {kind = "age", column = "warranty_until_at"},
+]
+"""
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+ENGLISH = re.compile(
+    r"\b(of|over|the|with|since|last|days?|hours|mean|values?|largest|smallest|deviation|trend|less|sum|first|against|"
+    r"own|asset|in|is|per|ever|time|all|and|by|within|open)\b",
+    re.IGNORECASE,
+)
+
+
+def test_every_feature_says_what_it_means_in_english_and_in_chinese(committed: Made) -> None:
+    found = feature_set(committed(TOML + VISITS + EVERY_KIND, **fleet()).pin()).features
+    assert {f.group for f in found} == {*GROUPS, "hot", "visits"}
+    for f in found:
+        assert f.meaning.en, f.name
+        assert not CHINESE.search(f.meaning.en.replace("阀门", "")), f.meaning  # a component is data
+        assert CHINESE.search(f.meaning.zh.replace("阀门", "")), f.meaning
+        assert not ENGLISH.search(f.meaning.zh), f.meaning
+    for said in ([f.meaning.en for f in found], [f.meaning.zh for f in found]):
+        twice = {f"{f.group} {text}" for f, text in zip(found, said, strict=True)}
+        assert len(twice) == len(found), "two features of a group mean the same"
+
+
+def test_meanings_name_the_channel_by_its_label_where_it_has_one(committed: Made) -> None:
+    toml = TOML.replace('unit = "bar"', 'unit = "bar"\nlabel = {"zh-CN" = "压力"}') + EVERY_KIND
+    toml = toml.replace('[channels."flow_2"]', '[channels."flow_2"]\nlabel = {en = "oil flow", "zh-CN" = "油流量"}')
+    said = {f.name: f.meaning for f in feature_set(committed(toml, **fleet()).pin()).features}
+
+    def both(name: str) -> tuple[str, str]:
+        return said[name].en, said[name].zh
+
+    assert both("reading_pressure_mean_7d") == ("mean of pressure over the last 7d", "压力 7 天均值")
+    assert both("reading_flow_2_mean_7d") == ("mean of oil flow over the last 7d", "油流量 7 天均值")
+    assert both("hot_pressure_max_6h") == ("largest value of pressure over the last 6h", "压力 6 小时最大值")
+    z = "mean of oil flow over the last 1d against its first 14 days since the last service"
+    assert both("reading_flow_2_z_1d") == (z, "油流量 1 天均值相对自身基线（上次维保后前 14 天）")
+    assert both("hot_pressure_baseline_mean") == (
+        "mean of pressure, first 7 days with data", "压力自身基线均值（首 7 天数据）",
+    )  # fmt: skip
+    assert both("alarm_count_e_1_30d") == ("alarms with code E 1 over the last 30d", "近 30 天报警次数（代码 E 1）")
+    last = ("days since the last service of Pump", "距上次维保的天数（部件 Pump）")
+    assert both("service_days_since_last_pump") == last
+    assert both("plan_days_until_due_pump") == (
+        "days to the next planned maintenance of Pump", "距下次计划维保的天数（部件 Pump）",
+    )  # fmt: skip
+    assert both("hot_count_7d") == (
+        "services of Pump with action replaced over the last 7d", "近 7 天维保次数（部件 Pump，作业 replaced）",
+    )  # fmt: skip
+    assert both("asset_asset_model") == ("asset model of the asset", "设备机型")
+    assert both("asset_weight") == ("weight of the asset", "设备 weight")
+
+
+def test_a_row_of_every_table_has_a_name_in_both_languages() -> None:
+    for table in (*TABLES, "failures"):
+        assert CHINESE.search(row_words(table).zh)
+        assert f"{row_words(table).en}s".replace(" ", "_") == table
+
+
+def test_the_fingerprint_is_blind_to_wording_and_sees_every_definition(committed: Made) -> None:
+    def fingerprint(*changes: tuple[str, str]) -> str:
+        toml = TOML + VISITS + EVERY_KIND
+        for old, new in changes:
+            assert old in toml
+            toml = toml.replace(old, new)
+        return feature_set(committed(toml).pin()).fingerprint
+
+    committed(TOML, **fleet())
+    first = fingerprint()
+    label = ('unit = "bar"', 'unit = "bar"\nlabel = {en = "discharge pressure", "zh-CN" = "排气压力"}')
+    assert fingerprint(label) == first
+    others = {
+        fingerprint((old, new))
+        for old, new in (
+            ('action = "replaced"', 'action = "serviced"'), ('at = "closed_at"', 'at = "opened_at"'),
+            ('reset = "services"', 'reset = "tickets"'), ("count(*) AS number", "count(*) + 1 AS number"),
+            ("days = 7", "days = 8"),
+        )
+    }  # fmt: skip
+    assert len(others - {first}) == 5
+
+
+def test_features_say_which_component_they_are_about_and_which_are_alike(workspace: Workspace) -> None:
+    found = {f.name: f for f in feature_set(workspace.pin()).features}
+
+    def of(feature: Feature) -> tuple[str, str]:
+        return feature.component, feature.family
+
+    assert of(found["service_days_since_last_pump"]) == ("Pump", "service_days_since_last_own")
+    assert of(found["service_days_since_last_阀门"]) == ("阀门", "service_days_since_last_own")
+    assert of(found["service_count_pump_90d"]) == ("Pump", "service_count_own_90d")
+    assert of(found["plan_days_until_due_pump"]) == ("Pump", "plan_days_until_due_own")
+    assert of(found["failure_count_e_2_ever"]) == ("E 2", "failure_count_own_ever")
+    for name in ("service_days_since_last", "plan_days_until_due", "failure_count_ever", "reading_pressure_mean_7d"):
+        assert of(found[name]) == ("", "")
 
 
 def test_a_workspace_with_assets_alone_has_features(committed: Made) -> None:

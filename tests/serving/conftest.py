@@ -77,7 +77,8 @@ def answers() -> Callable[..., pd.DataFrame]:
     """What a model answers, from ``asset=(p_1d, p_7d)``; regions and models of machine take turns."""
 
     def make(**chances: tuple[float, float]) -> pd.DataFrame:
-        pressure = {"feature": "reading_pressure_mean_7d", "value": 3.5, "unit": "bar", "meaning": "mean pressure, 7 d"}
+        said = {"en": "mean pressure, 7 d", "zh-CN": "压力 7 天均值"}
+        pressure = {"feature": "reading_pressure_mean_7d", "value": 3.5, "unit": "bar", "meaning": said}
         model = {"feature": "asset_asset_model", "value": None, "unit": "", "meaning": "model of the machine"}
         reasons = [pressure | {"contribution": 1.25}, model | {"contribution": -0.5}]
         places = ["华东", "North", None]

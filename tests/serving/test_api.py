@@ -260,14 +260,15 @@ def test_a_score_carries_what_made_it(client: TestClient, scored: ScoringRun) ->
 
 
 def test_reasons_come_in_the_language_asked_for(client: TestClient, scored: ScoringRun) -> None:
-    def text(accepted: str) -> str:
+    def text(accepted: str, place: int) -> str:
         answer = client.get("/v1/risk-scores", params={"limit": 1}, headers={"Accept-Language": accepted})
-        return str(answer.json()["data"][0]["reasons"][1]["text"])
+        return str(answer.json()["data"][0]["reasons"][place]["text"])
 
-    assert text("zh-CN,zh;q=0.9,en;q=0.5") == "model of the machine：未知（降低风险）"
-    assert (
-        text("fr, en;q=0.8, zh;q=0.2") == text("") == text("de") == "model of the machine: not known (lowers the risk)"
-    )
+    english, older = "mean pressure, 7 d: 3.5 bar (raises the risk)", "model of the machine"
+    assert text("zh-CN,zh;q=0.9,en;q=0.5", 0) == "压力 7 天均值：3.5 bar（升高风险）"
+    assert text("fr, en;q=0.8, zh;q=0.2", 0) == text("", 0) == text("de", 0) == english
+    assert text("zh-CN", 1) == f"{older}：未知（降低风险）"
+    assert text("en", 1) == f"{older}: not known (lowers the risk)"
 
 
 @pytest.mark.parametrize("sort", ["-probability", "probability", "-value", "asset_id", "-asset_id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,7 +96,25 @@ def test_the_list_says_what_each_feature_means(fleet: Path, capsys: pytest.Captu
     found = json.loads(capsys.readouterr().out)
     assert len(found["features"]) > FEATURES
     assert found["fingerprint"]
-    assert all(f["meaning"] for f in found["features"])
+    meanings = {f["name"]: f["meaning"] for f in found["features"]}
+    assert all(set(meaning) == {"en", "zh-CN"} and all(meaning.values()) for meaning in meanings.values())
+    days = meanings["asset_age_days"]
+    assert days == {"en": "days since the start of service", "zh-CN": "投用天数"}
+
+
+def test_the_list_speaks_the_language_of_the_workspace(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toml = fleet / "foremend.toml"
+    before = toml.read_text(encoding="utf-8")
+    said = {}
+    for language in ("en", "zh-CN"):
+        toml.write_text(re.sub(r"\[workspace\]", f'[workspace]\nlanguage = "{language}"', before), encoding="utf-8")
+        assert features(fleet, "--list") == 0
+        said[language] = capsys.readouterr()
+    toml.write_text(before, encoding="utf-8")
+    assert "days since the start of service" in said["en"].out
+    assert "投用天数" in said["zh-CN"].out
+    assert "days since" not in said["zh-CN"].out
+    assert said["en"].err == said["zh-CN"].err  # the fingerprint
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,6 @@ def test_the_crews_are_filled_with_the_most_valuable_assets(first: dict[str, Any
         short, later = (chance["probability"] for chance in proposal["probabilities"][:2])
         assert proposal["value"] == pytest.approx(120_000 * (short + 0.2 * (later - short)) - 600)
         assert proposal["state"] == "proposed"
-        assert all(reason["meaning"] for reason in proposal["reasons"])
 
 
 def test_what_is_stored_is_what_the_champion_says_of_the_point_features(folder: Path, first: dict[str, Any]) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import Engine, event, func, select
 from sqlalchemy.exc import IntegrityError
 
 from features.errors import Fault
+from features.point_in_time import FeatureSet, Statistics
+from features.wording import Words
 from features.workspace import Workspace
 from ml.policy import PolicyConfig
-from serving.scoring import settle
+from ml.risk import RiskConfig, RiskModel, Slice
+from serving.scoring import answer, settle
 from serving.settings import Settings
 from serving.store import ScoringRun, newest_run, open_store
 from serving.store.scores import probabilities_of
 from serving.store.tables import audit, episodes, probabilities, proposals, scores, scoring_runs
+from serving.words import reason_in_words
 
 AS_OF = datetime(2024, 6, 1, 16, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -38,6 +44,27 @@ def proposed(engine: Engine) -> dict[str, str]:
     with engine.connect() as connection:
         query = select(proposals.c.asset_id, proposals.c.state).order_by(proposals.c.as_of)
         return {row.asset_id: row.state for row in connection.execute(query)}
+
+
+def test_a_night_keeps_reasons_so_that_they_can_be_said_in_either_language() -> None:
+    rng, days = np.random.default_rng(0), 60
+    heat, told = rng.normal(60, 10, (days, 40)), Words("oil temperature", "油温")
+    rows = pd.DataFrame(
+        {
+            "asset_id": [f"a{n}" for n in range(40)] * days,
+            "as_of": pd.to_datetime(AS_OF) + pd.to_timedelta(np.repeat(np.arange(days), 40), unit="D"),
+            "reading_heat_mean_7d": heat.ravel(),
+        }
+    )
+    event = (rng.random(heat.size) < np.where(heat.ravel() > 70, 0.5, 0.02))[:, None, None]
+    config = RiskConfig(horizons_days=(1,), edges_days=(0, 1), decision_days=1, threads=1)
+    features = FeatureSet(Statistics("reading", "readings", "heat", ("mean",), (7,), "°C", label=told).features())
+    model = RiskModel.fit(Slice(rows, np.ones_like(event), event), modes=("any",), config=config, feature_set=features)
+    tonight = rows.head(2).assign(reading_heat_mean_7d=[90.0, 40.0])
+    hot, cold = json.loads(json.dumps(list(answer(model, tonight, features)["reasons"])))
+    assert hot[0]["meaning"] == {"en": "mean of oil temperature over the last 7d", "zh-CN": "油温 7 天均值"}
+    assert reason_in_words(hot[0], "zh-CN") == "油温 7 天均值：90 °C（升高风险）"
+    assert reason_in_words(cold[0], "en") == "mean of oil temperature over the last 7d: 40 °C (lowers the risk)"
 
 
 def test_a_night_leaves_its_run_scores_proposals_and_reasons(engine: Engine, make_run: Runs, answers: Answers) -> None:
