@@ -10,6 +10,7 @@ import pandas as pd
 
 from features.errors import DataError
 from features.labels import Labels, censorings, data_end, label, record_start
+from features.point_in_time import FeatureSet
 from features.workspace import Snapshot
 from ml.protocol import SLICES, SliceName, Split, by_time
 from ml.risk import RiskConfig, Slice
@@ -35,7 +36,7 @@ class Material:
     rows, labels
         The slices of the grid, and what happened after each of their rows.
     feature_set
-        Fingerprint of the feature set.
+        What the features of the grid are.
     """
 
     config: RiskConfig
@@ -45,7 +46,7 @@ class Material:
     grid: pd.DataFrame
     rows: Mapping[SliceName, pd.DataFrame]
     labels: Mapping[SliceName, Labels]
-    feature_set: str
+    feature_set: FeatureSet
 
     def slice(self, name: SliceName) -> Slice:
         """A slice as the model wants it."""
@@ -109,7 +110,7 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
         )
         for name in SLICES
     }  # fmt: skip
-    return Material(config, split, modes, failures, grid, rows, labels, feature_set(snapshot).fingerprint)
+    return Material(config, split, modes, failures, grid, rows, labels, feature_set(snapshot))
 
 
 def _failures(snapshot: Snapshot) -> pd.DataFrame:

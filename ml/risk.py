@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
+from features.point_in_time import FeatureSet
 from ml.baseline import Weibull, fit_weibulls, weibull_hazards
 from ml.hazard import Hazard, Lesson, calibrate, combine, fit_hazards
 from ml.stacking import Layout
@@ -144,7 +145,7 @@ class RiskModel:
         config: RiskConfig,
         calibration: Slice | None = None,
         clocks: Mapping[str, str] | None = None,
-        feature_set: str = "",
+        feature_set: FeatureSet | None = None,
         trained_until: str = "",
     ) -> RiskModel:
         """Fit baseline and hazards, then calibrate on a later slice.
@@ -155,8 +156,10 @@ class RiskModel:
             The failure modes, second axis of the slices' flags.
         clocks
             Mode → the feature that is its clock in the baseline; none by default.
+        feature_set
+            What the features say of themselves: which belong to which mode.
         """
-        layout = Layout.of(train.features, modes)
+        layout = Layout.of(train.features, modes, feature_set.features if feature_set else ())
         baseline = fit_weibulls(
             train.features, train.at_risk, train.event,
             clocks=clocks or dict.fromkeys(modes, ""), edges_days=config.edges_days,
@@ -164,7 +167,7 @@ class RiskModel:
         hazards = _fit_hazards(train, layout, config)
         if hazards and calibration is not None and len(calibration.features):
             hazards = _calibrate(hazards, calibration, layout, config)
-        return cls(config, layout, hazards, baseline, feature_set, trained_until)
+        return cls(config, layout, hazards, baseline, feature_set.fingerprint if feature_set else "", trained_until)
 
     @property
     def kind(self) -> str:

@@ -9,7 +9,6 @@ still tells the modes apart.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import ModelError, nearest
+from features.point_in_time import Feature, spelt
 
 __all__ = ["MODE", "Layout", "Matrix", "own_features"]
 
@@ -49,14 +49,20 @@ class Layout:
     modes: tuple[str, ...]
 
     @classmethod
-    def of(cls, features: pd.DataFrame, modes: Sequence[str]) -> Layout:
-        """Lay out training features; those that are constant or all missing are left out."""
+    def of(cls, features: pd.DataFrame, modes: Sequence[str], told: Sequence[Feature] = ()) -> Layout:
+        """Lay out training features; those that are constant or all missing are left out.
+
+        Parameters
+        ----------
+        told
+            What the columns say of themselves; without it no mode has features of its own.
+        """
         names = [name for name in features.columns if name not in {"asset_id", "as_of"}]
         useful = [name for name in names if features[name].nunique(dropna=False) > 1]
         numbers = tuple(name for name in useful if pd.api.types.is_numeric_dtype(features[name]))
         words = {name: features[name].dropna().astype(str) for name in useful if name not in numbers}
         vocabularies = {name: tuple(sorted(values.unique())) for name, values in words.items()}
-        own = own_features(numbers, modes) if len(modes) > 1 else {}
+        own = own_features([f for f in told if f.name in numbers], modes) if len(modes) > 1 else {}
         return cls(numbers, vocabularies, own, tuple(modes))
 
     @property
@@ -114,30 +120,20 @@ class Layout:
             )
 
 
-def own_features(names: Sequence[str], modes: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Find the features that belong to one failure mode each.
+def own_features(features: Sequence[Feature], modes: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Find the features that belong to one failure mode each: those whose component is the mode.
 
-    A feature belongs to a mode where the mode stands in its name as a whole part between
-    underscores, at the end or before the window: ``service_days_since_last_comp1``,
-    ``alarm_count_comp1_7d``. A family counts only where at least two modes have it.
+    Both are compared as names spell them, for the failure rule may write ``Pump`` where the services
+    say ``pump``. A family counts only where at least two modes have it.
 
     Returns
     -------
     dict of str to dict of str to str
-        Own name (``service_days_since_last_own``) → mode → feature.
+        Family (``service_days_since_last_own``) → mode → feature.
     """
+    mode_of = {spelt(mode): mode for mode in modes}
     own: dict[str, dict[str, str]] = {}
-    for name in names:
-        padded = f"{name}_"
-        # The longest mode wins: in "days_since_pump_2" the mode is "pump_2", not "2".
-        for mode in sorted(modes, key=len, reverse=True):
-            part = f"_{_spelt(mode)}_"
-            if part in padded:
-                own.setdefault(padded.replace(part, "_own_", 1).removesuffix("_"), {})[mode] = name
-                break
-    return {name: by_mode for name, by_mode in own.items() if len(by_mode) > 1}
-
-
-def _spelt(mode: str) -> str:
-    """A mode as the feature engine spells it inside a name."""
-    return re.sub(r"\W+", "_", mode).strip("_").lower()
+    for feature in features:
+        if feature.component and (mode := mode_of.get(spelt(feature.component))):
+            own.setdefault(feature.family, {})[mode] = feature.name
+    return {family: by_mode for family, by_mode in own.items() if len(by_mode) > 1}

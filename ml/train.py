@@ -175,7 +175,7 @@ def _run(snapshot: Snapshot, material: Material, qualities: tuple[Quality, ...],
         "tables": snapshot.versions,
         "failure_rule": workspace.failure_rule.version,
         "modes": ", ".join(material.modes),
-        "feature_set": material.feature_set,
+        "feature_set": material.feature_set.fingerprint,
         "data_fingerprint": material.fingerprint(),
         **{f"rows.{name}": len(rows) for name, rows in material.rows.items()},
     }

@@ -13,6 +13,7 @@ import pytest
 from features.config import parse
 from features.errors import ConfigError, ModelError
 from features.labels import label
+from features.point_in_time import Counts, Events, FeatureSet, Since, Statistics
 from ml import metrics
 from ml.baseline import fit_weibulls
 from ml.hazard import Hazard, Lesson, calibrate, combine, fit_hazards
@@ -24,6 +25,8 @@ from ml.stored import read, write
 MODES = ("pump", "valve")
 CONFIG = RiskConfig(horizons_days=(1, 7, 14), edges_days=(0, 1, 7, 14), threads=1)
 CLOCKS = {mode: f"service_days_since_last_{mode}" for mode in MODES}
+SERVICES = Events("service", "services", by="component")
+TOLD = FeatureSet(Since(SERVICES, MODES).features())
 
 
 def cut(fleet, first, last):
@@ -42,7 +45,8 @@ def cut(fleet, first, last):
 def train(fleet, config=CONFIG, **changes):
     learnt, _, _ = cut(fleet, 0, 100)
     later, _, _ = cut(fleet, 100, 125)
-    return RiskModel.fit(learnt, modes=MODES, config=config, clocks=CLOCKS, **{"calibration": later, **changes})
+    options = {"calibration": later, "feature_set": TOLD, **changes}
+    return RiskModel.fit(learnt, modes=MODES, config=config, clocks=CLOCKS, **options)
 
 
 @pytest.fixture(scope="module")
@@ -229,16 +233,26 @@ def test_the_weibull_is_the_same_survival_however_the_intervals_are_cut(model):
     assert 1 - np.prod(1 - fine) == pytest.approx(weibull.hazard(np.array([30.0]), (0, 7))[0, 0])
 
 
-def test_own_features_are_families_and_the_longest_mode_wins():
-    clock = "service_days_since_last"
-    names = [f"{clock}_pump", f"{clock}_pump_2", "alarm_count_pump_7d", "pump_x", "heat"]
-    own = own_features(names, ["pump", "pump_2", "fan"])
+def test_own_features_are_families_of_components_told_apart_by_what_features_say_and_not_by_their_names():
+    clock, alarms = "service_days_since_last", Events("alarm", "alarms", by="code")
+    told = [
+        *Since(SERVICES, ("Pump", "pump_2", "rotor")).features(),
+        *Counts(alarms, (7,), ("E1", "pump")).features(),  # one mode alone is no family
+        *Statistics("reading", "readings", "pump", ("mean",), (7,)).features(),  # a channel that is called like a mode
+    ]
+    own = own_features(told, ["pump", "pump_2", "fan"])
     assert own == {f"{clock}_own": {"pump": f"{clock}_pump", "pump_2": f"{clock}_pump_2"}}
+
+
+def test_alarm_codes_are_own_features_where_the_failure_rule_takes_them_as_modes():
+    told = Counts(Events("alarm", "alarms", by="code"), (7,), ("E 1", "E 2", "E 3")).features()
+    own = own_features(told, ["E 1", "E 2"])
+    assert own == {"alarm_count_own_7d": {"E 1": "alarm_count_e_1_7d", "E 2": "alarm_count_e_2_7d"}}
 
 
 def test_a_stacked_row_carries_its_own_clock(fleet):
     rows = fleet.features.tail(60)
-    layout = Layout.of(fleet.features, MODES)
+    layout = Layout.of(fleet.features, MODES, TOLD.features)
     matrix = layout.matrix(rows).reshape(2, len(rows), -1)
     own = layout.columns.index("service_days_since_last_own")
     for place, mode in enumerate(MODES):

@@ -54,7 +54,9 @@ def test_the_registered_model_is_the_one_that_was_judged(workspace, report):
     p = model.probabilities(material.rows["test"])["p_7d"].to_numpy()
     assert stored.version == report.version
     assert metrics.brier(failed[known, 1], p[known]) == pytest.approx(report.quality("model", 7).brier, abs=1e-12)
-    assert model.feature_set == material.feature_set != ""
+    assert model.feature_set == material.feature_set.fingerprint != ""
+    clock = {mode: f"service_days_since_last_{mode}" for mode in ("pump", "valve")}
+    assert model.layout.own["service_days_since_last_own"] == clock
 
 
 def test_no_label_of_one_slice_reaches_into_the_next(workspace, report):
