@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-__all__ = ["PROPOSED", "WHY_NOT", "PolicyConfig", "Replay", "propose", "replay"]
+__all__ = ["PROPOSED", "WHY_NOT", "PolicyConfig", "Replay", "propose", "replay", "walk"]
+
+Numbers: TypeAlias = "npt.NDArray[np.float64]"
 
 PROPOSED = "proposed"
 
@@ -112,15 +114,25 @@ def propose(
     import numpy as np
 
     decided = _value(probabilities, policy, horizons)
-    rows = list(decided[["asset_id", "value", "probability"]].itertuples(index=False, name=None))
-    decision = np.array([held.get(asset, "" if value > 0 else "no_saving") for asset, value, _ in rows], dtype=object)
-    # Ties go to the likelier asset, then to the smaller id: the same rows give the same visits in any order.
-    best = sorted(np.flatnonzero(decision == ""), key=lambda at: (-rows[at][1], -rows[at][2], rows[at][0]))
+    decision = np.array([held.get(asset, "") for asset in decided["asset_id"]], dtype=object)
+    value = decided["value"].to_numpy()
+    decision[(decision == "") & ~(value > 0)] = "no_saving"
     crews = max(policy.capacity_per_run if capacity is None else capacity, 0)
+    wanting = np.flatnonzero(decision == "")
+    best = wanting[
+        most_valuable(value[wanting], decided["probability"].to_numpy()[wanting], _ordinals(decided)[wanting])
+    ]
     decision[best[:crews]], decision[best[crews:]] = PROPOSED, "no_capacity"
-    rank = np.zeros(len(rows), dtype=int)
+    rank = np.zeros(len(decided), dtype=int)
     rank[best[:crews]] = np.arange(1, len(best[:crews]) + 1)
     return decided.assign(decision=decision, rank=rank)
+
+
+def most_valuable(value: Numbers, probability: Numbers, asset: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Places from the most valuable on. Ties go to the likelier asset, then to the smaller id: the same in any order."""
+    import numpy as np
+
+    return np.lexsort((asset, -probability, -value))
 
 
 @dataclass(frozen=True)
@@ -163,28 +175,51 @@ def replay(
     failures
         ``asset_id`` and ``event_time`` of the failures from the first night on, to the end that is judged.
     """
+    valued = _value(probabilities, policy, horizons)
+    return walk(probabilities[["asset_id", "as_of"]].assign(**valued[["value", "probability"]]), failures, policy)
+
+
+def walk(valued: pd.DataFrame, failures: pd.DataFrame, policy: PolicyConfig) -> Replay:
+    """Replay any rule: every night the K most valuable assets that are not protected, where their value is above zero.
+
+    Parameters
+    ----------
+    valued
+        One row per asset and night: ``asset_id, as_of, value, probability``.
+    failures
+        As for :func:`replay`.
+    """
+    import numpy as np
     import pandas as pd
 
     protects = pd.Timedelta(days=policy.protects_days)
-    visited: list[tuple[str, pd.Timestamp]] = []
-    last: dict[str, pd.Timestamp] = {}
-    for _, rows in probabilities.groupby("as_of", sort=True):
-        night = pd.Timestamp(rows["as_of"].iloc[0])
-        held = {asset: "cooling_down" for asset, at in last.items() if night < at + protects}
-        decided = propose(rows, policy, horizons=horizons, held=held)
-        chosen = decided.loc[decided["decision"] == PROPOSED, "asset_id"]
-        last |= dict.fromkeys(chosen, night)
-        visited += [(asset, night) for asset in chosen]
+    nights = valued.sort_values("as_of", kind="stable")
+    asset, value, probability = _ordinals(nights), nights["value"].to_numpy(), nights["probability"].to_numpy()
+    at = pd.DatetimeIndex(nights["as_of"]).as_unit("us").asi8
+    free_from = np.full(int(asset.max(initial=-1)) + 1, np.iinfo(np.int64).min)
+    visited = []
+    for places in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at)) + 1):
+        open_ = places[(value[places] > 0) & (free_from[asset[places]] <= at[places])]
+        chosen = open_[most_valuable(value[open_], probability[open_], asset[open_])[: policy.capacity_per_run]]
+        free_from[asset[chosen]] = at[chosen] + protects // pd.Timedelta(microseconds=1)
+        visited.append(chosen)
+    visits = nights.iloc[np.concatenate(visited)][["asset_id", "as_of"]]
     happened = failures[["asset_id", "event_time"]].drop_duplicates()
-    visits = pd.DataFrame(visited, columns=["asset_id", "at"]).astype({"at": probabilities["as_of"].dtype})
     pairs = happened.merge(visits, on="asset_id")
-    spared = pairs[(pairs["event_time"] > pairs["at"]) & (pairs["event_time"] <= pairs["at"] + protects)]
+    spared = pairs[(pairs["event_time"] > pairs["as_of"]) & (pairs["event_time"] <= pairs["as_of"] + protects)]
     prevented = len(spared[["asset_id", "event_time"]].drop_duplicates())
     return Replay(
         visits=len(visits), prevented=prevented, failures=len(happened) - prevented,
         cost=policy.visit_cost * len(visits) + policy.failure_cost * (len(happened) - prevented),
         run_to_failure=policy.failure_cost * len(happened),
     )  # fmt: skip
+
+
+def _ordinals(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Assets numbered in order of their ids."""
+    import pandas as pd
+
+    return pd.factorize(frame["asset_id"], sort=True)[0]
 
 
 def _value(probabilities: pd.DataFrame, policy: PolicyConfig, horizons: tuple[float, float]) -> pd.DataFrame:
