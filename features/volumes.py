@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["TOTAL", "UNKNOWN", "ShortHistoryWarning", "StaleSourceWarning", "VolumeWarning", "daily"]
+__all__ = [
+    "FEWEST_DAYS", "TOTAL", "UNKNOWN", "ShortHistoryWarning", "StaleSourceWarning", "VolumeWarning", "complete_days",
+    "daily",
+]  # fmt: skip
 
 TOTAL = "total"
 """The node that holds everything."""
@@ -100,9 +103,18 @@ def daily(snapshot: Snapshot, as_of: datetime | None = None) -> pd.DataFrame:
         _read_sites(con, snapshot, instant)
         _read_calls(con, snapshot, instant)
         delivery = _delivery(con, _last_day_over(con, snapshot, instant))
-        series = _series(con, delivery)
-    _check_length(series, delivery, instant)
-    return series
+        _check_length(_complete(con, delivery), delivery, instant)
+        return _series(con, delivery)
+
+
+def complete_days(snapshot: Snapshot, as_of: datetime | None = None) -> int:
+    """Count the complete days that :func:`daily` has of all organic tickets; it wants `FEWEST_DAYS` of them."""
+    instant = as_of or snapshot.workspace.last_cutoff()
+    with snapshot.connect() as con, warnings.catch_warnings():
+        warnings.simplefilter("ignore", VolumeWarning)  # who makes the series hears of it
+        _read_sites(con, snapshot, instant)
+        _read_calls(con, snapshot, instant)
+        return _complete(con, _delivery(con, _last_day_over(con, snapshot, instant))) if _organic(con) else 0
 
 
 def _read_sites(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: datetime) -> None:
@@ -159,10 +171,15 @@ def _last_day_over(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: da
     return date.fromisoformat(str(today)) - timedelta(days=1)
 
 
+def _organic(con: duckdb.DuckDBPyConnection) -> int:
+    """How many tickets were demand."""
+    ((count,),) = con.execute("SELECT count(*) FROM calls WHERE organic").fetchall()
+    return int(count)
+
+
 def _delivery(con: duckdb.DuckDBPyConnection, over: date) -> Delivery:
-    """What the ticket systems delivered, tickets of every origin."""
-    ((organic,),) = con.execute("SELECT count(*) FROM calls WHERE organic").fetchall()
-    if not organic:
+    """What the ticket systems delivered, tickets of every origin; their silent days as the table ``silent``."""
+    if not _organic(con):
         raise DataError(
             "no organic ticket was known", where="tickets", expected=f"at least {FEWEST_DAYS} days of tickets",
             todo="Add a source for `tickets` to foremend.toml and run `foremend ingest`, or choose a later --as-of",
@@ -170,12 +187,24 @@ def _delivery(con: duckdb.DuckDBPyConnection, over: date) -> Delivery:
     counts = con.execute("""
         SELECT system, ds, count(*) AS n, max(opened - ds) AS last FROM calls GROUP BY system, ds ORDER BY system, ds
     """).df()
-    return Delivery(counts, over)
+    delivery = Delivery(counts, over)
+    con.register("silent", delivery.silent)
+    return delivery
+
+
+def _complete(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> int:
+    """How many days of the node that holds everything are not missing."""
+    ((days,),) = con.execute(f"""
+        WITH days AS (
+            SELECT unnest(generate_series(min(ds), TIMESTAMP '{delivery.last}', INTERVAL 1 DAY)) AS ds
+            FROM calls WHERE organic)
+        SELECT count(*) FROM days
+        WHERE ds NOT IN (SELECT ds FROM silent SEMI JOIN (FROM calls WHERE organic) USING (system))""").fetchall()
+    return int(days)
 
 
 def _series(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> pd.DataFrame:
     """Count per node and day; fill zeros where the node's systems delivered, nulls where one was silent."""
-    con.register("silent", delivery.silent)
     return con.execute(f"""
         WITH counts AS (
             SELECT {_NODE} AS unique_id, region, ticket_type, system, ds, count(*) AS n
@@ -204,8 +233,7 @@ _NODE = f"""
     ELSE coalesce(replace(region, '/', '|'), '*') || '/' || coalesce(replace(ticket_type, '/', '|'), '*') END"""
 
 
-def _check_length(series: pd.DataFrame, delivery: Delivery, as_of: datetime) -> None:
-    days = int(series.loc[series["unique_id"] == TOTAL, "y"].notna().sum())
+def _check_length(days: int, delivery: Delivery, as_of: datetime) -> None:
     if days < FEWEST_DAYS:
         raise DataError(
             f"{days} complete days of tickets were known", where="tickets", expected=f"at least {FEWEST_DAYS}",

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "data-dictionary.md"
 HEAD = """# Data dictionary
 
 Written by `python scripts/data_dictionary.py` from `features/tables.py` and `features/validation/reasons.py`; a test checks
-that it is current. Only `assets` and failures (tickets or services) are required.
+that it is current. Risk needs `assets` and failures (tickets or services), volume needs `tickets` alone.
 
 Every stored row also carries `source` (the source that delivered it), `event_time` (the table's clock, below),
 `known_at` (when we could know: features read a row only where `known_at < as_of`) and `ingested_at`.

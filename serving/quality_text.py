@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from features.failures import Failures
     from features.validation import Report
     from features.validation.findings import Finding
+    from features.validation.readiness import Purpose
 
 LISTED = 12
 """Findings and examples listed on a terminal; ``--json`` and ``--html`` have all."""
@@ -40,6 +41,14 @@ def print_report(report: Report) -> None:
     _print_readiness(report)
 
 
+def purpose_lines(purpose: Purpose) -> list[str]:
+    """What the workspace can be used for and what happens instead of more, or what stands against it."""
+    if purpose.capability is None:
+        return [f"Not usable for {purpose.name}: {blocker}." for blocker in purpose.blockers]
+    told = filter(None, (purpose.capability.why, purpose.capability.instead))
+    return [f"Usable for {purpose.name}: {' → '.join(told)}."]
+
+
 def print_sample(table: str, rows: Sequence[Mapping[str, str]]) -> None:
     """Print drawn rows whole, one paragraph each, empty columns left out."""
     click.echo(f"\n{table}")
@@ -60,7 +69,7 @@ def _print_findings(report: Report) -> None:
         click.echo(f"… and {len(found) - LISTED} more: foremend validate --html report.html")
     absent = [f.table for f in report.findings if f.count and _absent(f)]
     if absent:
-        _block("note", f"not connected (only assets and failures are required): {', '.join(absent)}")
+        _block("note", f"not connected (risk needs assets and failures, volume needs tickets): {', '.join(absent)}")
 
 
 def _absent(one: Finding) -> bool:
@@ -103,6 +112,8 @@ def _print_knowing(report: Report) -> None:
 
 def _print_readiness(report: Report) -> None:
     """A matrix of verdicts, then why, for every verdict below ready; classes alike are told together."""
+    if not report.readiness:
+        return
     console.table(
         ("class", "assets", "failures", *CAPABILITIES.values()),
         [

@@ -1,4 +1,4 @@
-"""Is there enough to learn from: a verdict per asset class and capability, and what happens instead.
+"""Is there enough to learn from: what the whole workspace can be used for, then a verdict per asset class.
 
 The thresholds are rules of thumb with a source or a reason each; they decide what is *said*,
 never what is computed. Every verdict below `ready` names its fallback.
@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from features.validation.findings import Look
+from features.volumes import FEWEST_DAYS, complete_days
 
-__all__ = ["CAPABILITIES", "FALLBACKS", "FLEET", "Capability", "ClassReadiness", "Verdict", "readiness"]
+__all__ = [
+    "CAPABILITIES", "FALLBACKS", "FLEET", "Capability", "ClassReadiness", "Purpose", "Verdict", "readiness",
+    "volume_purpose",
+]  # fmt: skip
 
 Verdict = Literal["ready", "thin", "not ready"]
 
@@ -95,6 +99,30 @@ class Capability:
 
 
 @dataclass(frozen=True)
+class Purpose:
+    """What the whole workspace can be used for, or not yet.
+
+    Attributes
+    ----------
+    name
+        ``risk`` (assets and failures) or ``volume`` (tickets alone).
+    blockers
+        Why it cannot, and what to do; empty where it can.
+    capability
+        How well it can; None where it cannot.
+    """
+
+    name: str
+    blockers: tuple[str, ...]
+    capability: Capability | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing stands against it."""
+        return not self.blockers
+
+
+@dataclass(frozen=True)
 class ClassReadiness:
     """The verdicts for one asset class (`asset_class`, else `asset_model`, else ``all``).
 
@@ -139,6 +167,13 @@ _CLASSES = """
     FROM assets
 """
 
+_ORGANIC = "coalesce(origin, 'organic') = 'organic'"
+
+_DEMAND = f"""
+    SELECT count(*) AS tickets, any_value(asking.days) AS ticket_days
+    FROM tickets CROSS JOIN ({_bulk("tickets")}) AS asking WHERE {_ORGANIC}
+"""
+
 _FACTS = f"""
     WITH fleet AS (SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM reading_days),
     served AS (
@@ -146,7 +181,7 @@ _FACTS = f"""
             // 86400) AS days
         FROM asset_classes CROSS JOIN fleet),
     demand AS (
-        SELECT asset_id, count(*) AS tickets FROM tickets WHERE coalesce(origin, 'organic') = 'organic' GROUP BY 1),
+        SELECT asset_id, count(*) AS tickets FROM tickets WHERE {_ORGANIC} GROUP BY 1),
     broken AS (SELECT asset_id, count(*) AS failures FROM failures GROUP BY 1),
     failing AS ({_bulk("failures")}), asking AS ({_bulk("tickets")})
     SELECT coalesce(asset_class, '{FLEET}') AS asset_class, count(*) AS assets,
@@ -177,6 +212,19 @@ def readiness(look: Look) -> tuple[ClassReadiness, ...]:
     for row in look.rows(_MODES):
         modes.setdefault(row["asset_class"], {})[row["failure_mode"]] = row["n"]
     return tuple(_judged(row, modes.get(row["asset_class"], {})) for row in look.rows(_FACTS))
+
+
+def volume_purpose(look: Look) -> Purpose:
+    """Judge all tickets, with an asset or without, and stop where a forecast would refuse."""
+    facts = look.row(_DEMAND)
+    if not facts["tickets"]:
+        blocker = "no organic tickets: connect a source for the table `tickets`, then run `foremend ingest`"
+        return Purpose("volume", (blocker,), None)
+    days = complete_days(look.snapshot)
+    if days < FEWEST_DAYS:
+        blocker = f"{days:,} complete days of tickets, fewer than {FEWEST_DAYS}: load a longer history"
+        return Purpose("volume", (blocker,), None)
+    return Purpose("volume", (), _volume(facts))
 
 
 def _judged(facts: dict[str, Any], modes: Mapping[str, int]) -> ClassReadiness:

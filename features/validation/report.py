@@ -6,7 +6,7 @@
   (:class:`SetAside`);
 * what every check found (:class:`~features.validation.findings.Finding`; a count of 0 is a check passed);
 * which columns hold only their final state, and how late rows arrive (:mod:`features.validation.knowing`);
-* what can be learned per asset class, and what happens where it cannot
+* what the workspace can be used for, what can be learned per asset class, and what happens where it cannot
   (:mod:`features.validation.readiness`).
 
 Everything is set-based SQL; a table is read a few times however many rules there are.
@@ -24,7 +24,7 @@ from features.failures import COLUMNS, Failures, attach
 from features.tables import BOOKKEEPING, TABLES
 from features.validation.findings import Finding, Look, Severity, finding
 from features.validation.knowing import Arrival, FinalState, arrivals, final_states, late_findings, revealed_by
-from features.validation.readiness import ClassReadiness, readiness
+from features.validation.readiness import Capability, ClassReadiness, Purpose, readiness, volume_purpose
 from features.validation.reading_checks import readings
 from features.validation.reasons import reason
 from features.validation.table_checks import TableProfile, before_installed, own_rules, profile, references, two_sources
@@ -68,8 +68,8 @@ class Report:
 
     Attributes
     ----------
-    blockers
-        Why the workspace cannot be used at all; empty where it can.
+    purposes
+        What the workspace can be used for: risk, then volume.
     failures
         Failures that the rule finds; `failure_rule` is its version, 0 where none is declared.
     """
@@ -79,7 +79,7 @@ class Report:
     language: str
     at: datetime
     versions: Mapping[str, int]
-    blockers: tuple[str, ...]
+    purposes: tuple[Purpose, ...]
     failure_rule: int
     failures: int
     tables: tuple[TableProfile, ...]
@@ -92,7 +92,12 @@ class Report:
     @property
     def usable(self) -> bool:
         """Whether anything can be learned from it."""
-        return not self.blockers
+        return any(purpose.usable for purpose in self.purposes)
+
+    @property
+    def blockers(self) -> tuple[str, ...]:
+        """Why the workspace cannot be used at all; empty where it can, be it for one purpose."""
+        return () if self.usable else tuple(why for purpose in self.purposes for why in purpose.blockers)
 
     def found(self, severity: Severity) -> tuple[Finding, ...]:
         """Findings of one severity that found something, the most frequent first."""
@@ -125,12 +130,13 @@ def validate(snapshot: Snapshot, *, say: Callable[[str], None] = lambda _: None)
         late = arrivals(look, views)
         found += late_findings(look, late)
         say("readiness")
+        classes = readiness(look)
         return Report(
             schema=SCHEMA, workspace=config.workspace.name, language=config.workspace.language, at=at,
-            versions=snapshot.versions, blockers=tuple(_blockers(look, known)),
+            versions=snapshot.versions, purposes=(_risk_purpose(look, known, classes), volume_purpose(look)),
             failure_rule=known.rule.version if known else 0, failures=len(known.frame) if known else 0,
             tables=tuple(views.values()), set_aside=_set_aside(snapshot, look), findings=tuple(found),
-            final_states=tuple(final_states(look, views)), arrivals=late, readiness=readiness(look),
+            final_states=tuple(final_states(look, views)), arrivals=late, readiness=classes,
         )  # fmt: skip
 
 
@@ -164,10 +170,16 @@ def _tables(look: Look, found: list[Finding], say: Callable[[str], None]) -> Ite
 
 
 def _missing(look: Look) -> Iterator[Finding]:
-    """Tables without rows: an error for assets, a note for the others."""
+    """Tables without rows: a note, but for assets."""
     for name, size in look.sizes.items():
-        severity: Severity = "error" if name == "assets" else "note"
+        severity = _risk_severity(look) if name == "assets" else "note"
         yield finding(severity, "not_connected", name, count=int(not size), of=1, unit="tables")
+
+
+def _risk_severity(look: Look) -> Severity:
+    """How bad it is that risk lacks assets or a rule: nobody asked for it where tickets stand alone."""
+    asked = look.has("assets") or look.snapshot.workspace.config.failures or not look.has("tickets")
+    return "error" if asked else "note"
 
 
 def _failures(look: Look) -> Failures | None:
@@ -182,7 +194,7 @@ def _failures(look: Look) -> Failures | None:
 
 def _judge_failures(look: Look, known: Failures | None) -> Iterator[Finding]:
     place = "failures"
-    yield finding("error", "no_failure_rule", place, count=int(known is None), of=1, unit="rules")
+    yield finding(_risk_severity(look), "no_failure_rule", place, count=int(known is None), of=1, unit="rules")
     if known is None:
         return
     total = len(known.frame)
@@ -215,13 +227,21 @@ def _reads_final_state(look: Look, known: Failures, total: int) -> Finding:
     return replace(base, detail=", ".join(late))
 
 
-def _blockers(look: Look, known: Failures | None) -> Iterator[str]:
+def _risk_purpose(look: Look, known: Failures | None, classes: tuple[ClassReadiness, ...]) -> Purpose:
+    blockers = tuple(_risk_blockers(look, known, classes))
+    fleet = () if blockers else classes[0].capabilities
+    return Purpose("risk", blockers, next((one for one in fleet if one.name == "risk"), None))
+
+
+def _risk_blockers(look: Look, known: Failures | None, classes: tuple[ClassReadiness, ...]) -> Iterator[str]:
     if not look.has("assets"):
         yield "no assets: connect a source for the table `assets`, then run `foremend ingest`"
     if known is None:
         yield "no failures: declare [[failures]] in foremend.toml"
     elif known.frame.empty:
         yield f"no failures: rule version {known.rule.version} finds none; `foremend labels` shows what it reads"
+    elif classes and not classes[0].failures:
+        yield "no failures: none is of an asset that stands in `assets`; write the ids alike in both"
 
 
 def _set_aside(snapshot: Snapshot, look: Look) -> tuple[SetAside, ...]:
@@ -254,12 +274,18 @@ def as_data(report: Report) -> dict[str, Any]:
     """The report as plain data for JSON; ``docs/validate.md`` describes every field."""
     data = asdict(report)
     data["at"] = report.at.isoformat()
-    data["usable"], data["passed"] = report.usable, report.passed
+    data["usable"], data["blockers"], data["passed"] = report.usable, report.blockers, report.passed
+    for one, purpose in zip(data["purposes"], report.purposes, strict=True):
+        one["usable"] = purpose.usable
+        one["capability"] = _plain(purpose.capability) if purpose.capability else None
     for table in data["tables"]:
         table["first_at"], table["last_at"] = (
             at.isoformat() if at else None for at in (table["first_at"], table["last_at"])
         )
     for one, kind in zip(data["readiness"], report.readiness, strict=True):
-        for capability, judged in zip(one["capabilities"], kind.capabilities, strict=True):
-            capability["instead"] = judged.instead
+        one["capabilities"] = [_plain(judged) for judged in kind.capabilities]
     return data
+
+
+def _plain(judged: Capability) -> dict[str, str]:
+    return {**asdict(judged), "instead": judged.instead}

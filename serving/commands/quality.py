@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from serving import console, quality_text
+from serving.files import written, written_if_asked
 
 if TYPE_CHECKING:
     from features.config import Config, FailureRule
     from features.validation import Report
+
+
+NEXT = {"risk": "foremend labels; then foremend train risk", "volume": "foremend forecast"}
+"""What to do next, by what the workspace can be used for."""
 
 
 @click.command()
@@ -38,8 +43,8 @@ def validate(
     foremend validate --sample 20 --out review  rows to compare with the source by hand
     foremend validate --strict                  in a pipeline: exit 2 on any error
 
-    Exit 0: usable. Exit 2: no assets or no failures, so nothing can be learned; or, with
-    --strict, any error.
+    Exit 0: usable for risk (assets and failures), for volume (tickets alone), or for both.
+    Exit 2: for neither, so nothing can be learned; or, with --strict, any error.
     """  # noqa: D301
     from features.validation import validate as check
     from features.workspace import Workspace
@@ -49,11 +54,13 @@ def validate(
         from features.validation import sample as draw
 
         return _sampled(draw(snapshot, sample, seed), out, as_json=as_json)
-    report = check(snapshot, say=console.say)
-    if html is not None:
-        from ml.report import validation_page
+    with written_if_asked(html) as page:
+        report = check(snapshot, say=console.say)
+        if page is not None:
+            from ml.report import validation_page
 
-        html.write_text(validation_page(report, language or report.language), encoding="utf-8")
+            page.write_text(validation_page(report, language or report.language), encoding="utf-8")
+    if html is not None:
         console.say(f"Wrote {html}")
     if as_json:
         from features.validation import as_data
@@ -66,15 +73,17 @@ def validate(
 
 def _verdict(report: Report, *, strict: bool) -> int:
     """Say how it ends, and the next command; the exit code."""
-    for blocker in report.blockers:
-        console.say(f"Not usable: {blocker}.")
+    for purpose in report.purposes:
+        for line in quality_text.purpose_lines(purpose):
+            console.say(line)
     errors = len(report.found("error"))
     console.say(
         f"{len(report.findings)} checks: {errors} errors, {len(report.found('warning'))} warnings, "
         f"{len(report.found('note'))} notes, {report.passed} passed."
     )
-    if report.usable:
-        console.say("Next: foremend labels; then foremend train risk")
+    usable = [purpose.name for purpose in report.purposes if purpose.usable]
+    if usable:
+        console.say(f"Next: {NEXT[usable[0]]}")
     return 2 if report.blockers or (strict and errors) else 0
 
 
@@ -96,8 +105,7 @@ def _sampled(drawn: Mapping[str, list[dict[str, Any]]], out: Path | None, *, as_
 def _csv(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     import csv
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8-sig") as file:  # the mark lets Excel read Chinese
+    with written(path) as beside, beside.open("w", newline="", encoding="utf-8-sig") as file:  # Excel reads Chinese by it
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

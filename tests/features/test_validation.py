@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from features.errors import ConfigError
+from features.errors import ConfigError, DataError
 from features.validation import SCHEMA, as_data, sample, validate
+from features.volumes import daily
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 TOML = '''
@@ -274,14 +276,65 @@ def test_a_failure_rule_that_knows_too_early_is_warned_about(found):
     assert not [code for code, place in found(rule.format(told), tickets=[]) if place == "failures.known_at"]
 
 
-def test_without_assets_or_failures_nothing_can_be_learned(committed):
+def test_without_assets_failures_and_tickets_nothing_can_be_learned(committed):
     empty = validate(committed(TOML).pin())
     assert not empty.usable
-    assert [b.split(":")[0] for b in empty.blockers] == ["no assets", "no failures"]
+    assert [b.split(":")[0] for b in empty.blockers] == ["no assets", "no failures", "no organic tickets"]
     assert empty.readiness == ()
     without_rule = validate(committed("").pin())
     assert "declare [[failures]]" in without_rule.blockers[1]
-    assert validate(committed(TOML, assets=ASSETS, services=[service(1)]).pin()).usable
+
+
+def usable_for(report):
+    return [purpose.name for purpose in report.purposes if purpose.usable]
+
+
+def daily_tickets(days, **more):
+    """Ten tickets a day that name no asset, to the last hour before the clock."""
+    first = datetime(2024, 6, 1, tzinfo=UTC) - timedelta(days=days)
+    times = [first + timedelta(hours=2.4 * n) for n in range(10 * days)]
+    return [{"ticket_id": f"D{n}", "opened_at": at, **more} for n, at in enumerate(times)]
+
+
+CLOCK = TOML[: TOML.index("[[failures]]")]
+
+
+def test_assets_and_failures_are_enough_for_risk(committed):
+    report = validate(committed(TOML, assets=ASSETS, services=[service(1)]).pin())
+    assert (report.usable, report.blockers, usable_for(report)) == (True, (), ["risk"])
+    assert report.purposes[0].capability.fallback == "fleet_rate"
+    assert report.purposes[1].blockers[0].startswith("no organic tickets: connect")
+
+
+def test_failures_of_unknown_assets_are_not_enough_for_risk(committed):
+    report = validate(committed(TOML, assets=ASSETS, services=[service(1, "B9")]).pin())
+    assert usable_for(report) == []
+    assert report.blockers[0].startswith("no failures: none is of an asset")
+
+
+def test_tickets_alone_are_enough_for_volume_and_nothing_is_wrong_with_that(committed):
+    report = validate(committed(CLOCK, tickets=daily_tickets(60)).pin())
+    assert (report.usable, report.blockers, usable_for(report)) == (True, (), ["volume"])
+    assert [b.split(":")[0] for b in report.purposes[0].blockers] == ["no assets", "no failures"]
+    assert report.purposes[1].capability.why == "600 organic tickets in 60 days, < 730 days"
+    assert report.found("error") == ()
+    assert {"assets", "failures"} <= {f.table for f in report.found("note")}
+
+
+def test_where_risk_is_asked_for_its_lack_is_an_error_even_beside_tickets(committed):
+    report = validate(committed(TOML, tickets=daily_tickets(60)).pin())
+    assert usable_for(report) == ["volume"]
+    assert {f.place: f.code for f in report.found("error")} == {"assets": "not_connected", "failures": "no_failures"}
+
+
+@pytest.mark.parametrize(("days", "more"), [(15, {}), (16, {}), (60, {"origin": "preventive"})])
+@pytest.mark.filterwarnings("ignore::features.volumes.VolumeWarning")
+def test_volume_is_usable_exactly_where_a_forecast_finds_its_series(committed, days, more):
+    snapshot = committed(CLOCK, tickets=daily_tickets(days, **more)).pin()
+    enough = days == 16  # the first day and the one that the cut-off ends are not complete
+    with contextlib.nullcontext() if enough else pytest.raises(DataError):
+        daily(snapshot)
+    assert usable_for(validate(snapshot)) == ["volume"] * enough
 
 
 def verdicts(report, asset_class):
@@ -339,6 +392,10 @@ def test_the_report_is_plain_json(committed):
     data = json.loads(json.dumps(as_data(report)))
     assert data["schema"] == SCHEMA == 1
     assert data["usable"] is True
+    assert data["blockers"] == []
+    assert [(one["name"], one["usable"]) for one in data["purposes"]] == [("risk", True), ("volume", False)]
+    assert data["purposes"][0]["capability"] == data["readiness"][0]["capabilities"][1]
+    assert data["purposes"][1]["capability"] is None
     assert {"findings", "set_aside", "final_states", "arrivals", "readiness", "tables", "versions"} <= set(data)
     assert data["readiness"][0]["capabilities"][0]["instead"]
 

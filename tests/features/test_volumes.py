@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from features.errors import ConfigError, DataError
-from features.volumes import ShortHistoryWarning, StaleSourceWarning, VolumeWarning, daily
+from features.volumes import ShortHistoryWarning, StaleSourceWarning, VolumeWarning, complete_days, daily
 from features.workspace import Workspace
 
 Committed = Callable[..., Workspace]
@@ -215,6 +215,17 @@ def test_only_tickets_of_ours_are_no_demand(committed: Committed) -> None:
 def test_a_few_days_are_too_few(committed: Committed) -> None:
     with pytest.raises(DataError, match="9 complete days"):
         daily(committed(tickets=stream(range(10))).pin(), START + timedelta(days=10))
+
+
+def test_complete_days_are_those_of_the_total_and_none_without_demand(committed: Committed) -> None:
+    assert complete_days(committed().pin(), AS_OF) == 0
+    kept = [row for row in stream(range(DAYS)) if not 30 <= (row["opened_at"] - START).days < 41]
+    other = stream(range(20, 60), system="desk", offset=10_000)
+    ours = stream(range(-20, DAYS), origin="preventive", system="plans", offset=20_000)
+    workspace = committed(tickets=[*kept, *other, *ours])
+    total = series(workspace)
+    assert 14 < total.notna().sum() < len(total)
+    assert complete_days(workspace.pin(), AS_OF) == total.notna().sum()
 
 
 def test_a_few_weeks_are_said_to_be_short(committed: Committed) -> None:

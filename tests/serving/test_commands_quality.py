@@ -66,8 +66,43 @@ def test_without_assets_the_exit_is_two_and_says_why(tmp_path, capsys):
     (tmp_path / "foremend.toml").write_text('[workspace]\nid = "x"\n', encoding="utf-8")
     assert call(tmp_path, "validate") == 2
     err = capsys.readouterr().err
-    assert "Not usable: no assets: connect a source" in err
-    assert "Not usable: no failures: declare [[failures]]" in err
+    assert "Not usable for risk: no assets: connect a source" in err
+    assert "Not usable for risk: no failures: declare [[failures]]" in err
+    assert "Not usable for volume: no organic tickets: connect a source" in err
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A desk that has tickets for sixty days, and nothing else."""
+    (tmp_path / "foremend.toml").write_text(
+        '[workspace]\nid = "x"\n[time]\nnow = 2024-03-01T00:00:00Z\n', encoding="utf-8"
+    )
+    opened: list[object] = [START + timedelta(hours=4 * n) for n in range(6 * 60)]
+    commit(tmp_path, "tickets", ticket_id=[f"T{n}" for n in range(len(opened))], opened_at=opened, event_time=opened,
+           known_at=opened, system=["desk"] * len(opened), asset_id=[None] * len(opened),
+           origin=[None] * len(opened))  # fmt: skip
+    return tmp_path
+
+
+@pytest.mark.parametrize("strict", [(), ("--strict",)])
+def test_tickets_alone_are_usable_for_volume_and_the_next_command_is_forecast(desk, capsys, strict):
+    assert call(desk, "validate", *strict) == 0
+    out, err = capsys.readouterr()
+    assert "Not usable for risk: no assets" in err
+    assert "Usable for volume: 360 organic tickets in 60 days, < 730 days → weekly cycle" in err
+    assert "Next: foremend forecast" in err
+    assert "Readiness" not in out
+
+
+@pytest.mark.parametrize(("language", "said"), [
+    ("en", ("Not usable for risk: no assets: connect", "Usable for volume: 360 organic tickets in 60 days")),
+    ("zh-CN", ("尚不可用于 故障风险: 没有设备", "可用于 工单量预测: 60 天内 360 张自然工单")),
+])  # fmt: skip
+def test_the_page_says_what_tickets_alone_are_usable_for(desk, capsys, language, said):
+    assert call(desk, "validate", "--html", str(desk / "page.html"), "--language", language) == 0
+    text = (desk / "page.html").read_text(encoding="utf-8")
+    assert all(words in text for words in said)
+    assert 'class="stop"' not in text
 
 
 def test_json_is_the_documented_report_and_nothing_else_on_stdout(folder, capsys):
@@ -77,7 +112,7 @@ def test_json_is_the_documented_report_and_nothing_else_on_stdout(folder, capsys
     assert data["schema"] == 1
     for field in data:
         assert f"`{field}`" in documented or f"`{field}[]`" in documented, field
-    for part in ("tables", "findings", "final_states", "arrivals", "readiness"):
+    for part in ("purposes", "tables", "findings", "final_states", "arrivals", "readiness"):
         for field in data[part][0] if data[part] else ():
             assert f"`{field}`" in documented or f"`{field}[]`" in documented, f"{part}.{field}"
 
@@ -93,6 +128,19 @@ def test_html_is_one_file_in_either_language_and_escapes(folder, capsys, languag
     assert "http" not in text
     assert "<script" not in text
     assert "<link" not in text
+
+
+@pytest.mark.parametrize("asked", [("--html", "/proc/nowhere/r.html"), ("--sample", "2", "--out", "/proc/nowhere")])
+def test_where_nothing_can_be_written_one_sentence_says_so(folder, capsys, asked):
+    assert call(folder, "validate", *asked) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "/proc/nowhere/" in line
+    assert line.endswith("cannot be written: No such file or directory. Name another place.")
+
+
+def test_missing_folders_are_made_for_what_is_written(folder, capsys):
+    assert call(folder, "validate", "--html", str(folder / "new" / "er" / "report.html")) == 0
+    assert [p.name for p in (folder / "new" / "er").iterdir()] == ["report.html"]
 
 
 def test_a_sample_goes_to_csv_for_review_by_hand(folder, capsys):
