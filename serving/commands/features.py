@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from features.errors import UserError
 from serving.console import say, table, to_json
+from serving.files import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -166,19 +168,11 @@ def _write(tables: Iterable[pa.Table], out: Path) -> tuple[int, int]:
     """Write beside and rename; returns rows and columns."""
     import pyarrow.parquet as pq
 
-    beside = out.with_name(f".{out.name}.part")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    rows, columns, writer = 0, 0, None
-    try:
+    rows, columns = 0, 0
+    with written(out) as beside, ExitStack() as opened:
+        writer = None
         for part in tables:
-            writer = writer or pq.ParquetWriter(beside, part.schema)
+            writer = writer or opened.enter_context(pq.ParquetWriter(beside, part.schema))
             writer.write_table(part)
             rows, columns = rows + part.num_rows, part.num_columns
-        if writer is not None:
-            writer.close()
-            beside.replace(out)
-    finally:
-        if writer is not None:
-            writer.close()
-        beside.unlink(missing_ok=True)
     return rows, columns

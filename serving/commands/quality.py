@@ -105,7 +105,8 @@ def _sampled(drawn: Mapping[str, list[dict[str, Any]]], out: Path | None, *, as_
 def _csv(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     import csv
 
-    with written(path) as beside, beside.open("w", newline="", encoding="utf-8-sig") as file:  # Excel reads Chinese by it
+    marked = "utf-8-sig"  # lets Excel read Chinese
+    with written(path) as beside, beside.open("w", newline="", encoding=marked) as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from serving import console
+from serving.files import written_if_asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,14 +50,17 @@ def forecast(
     from serving.planning import forecast_volume
 
     opened = Workspace.open(workspace)
-    made = forecast_volume(opened, as_of=_instant(as_of), horizon=horizon, model=_known(model), say=console.say)
+    config = opened.config.workspace
+    with written_if_asked(csv_file) as csv, written_if_asked(html_file) as html:
+        made = forecast_volume(opened, as_of=_instant(as_of), horizon=horizon, model=_known(model), say=console.say)
+        if csv:
+            _write_csv(made, csv)
+        if html:
+            html.write_text(_page(made, config.name, language or config.language), encoding="utf-8")
     for note in made.notes:
         console.say(f"Note: {note}")
-    if csv_file:
-        _write_csv(made, csv_file)
-    if html_file:
-        config = opened.config.workspace
-        _write(html_file, _page(made, config.name, language or config.language))
+    for file in filter(None, (csv_file, html_file)):
+        console.say(f"Wrote {file}")
     if as_json:
         console.to_json(_as_data(made))
     else:
@@ -163,7 +167,7 @@ def _write_csv(made: VolumeForecast, path: Path) -> None:
     frame = _flat(made)
     for name in ("unique_id", "region", "ticket_type"):
         frame[name] = frame[name].map(_as_text, na_action="ignore")
-    _write(path, "\ufeff" + frame.to_csv(index=False))
+    path.write_text(frame.to_csv(index=False), encoding="utf-8-sig")
 
 
 def _page(made: VolumeForecast, name: str, language: str) -> str:
@@ -174,23 +178,6 @@ def _page(made: VolumeForecast, name: str, language: str) -> str:
         held_out_days=made.held_out_days, notes=made.notes,
     )  # fmt: skip
     return volume_page(page, language)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file for people.
-
-    Raises
-    ------
-    Fault
-        It cannot be written.
-    """
-    from features.errors import Fault
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Fault(f"cannot be written: {error.strerror}", where=str(path), todo="Name another file") from error
-    console.say(f"Wrote {path}")
 
 
 def _as_text(cell: str) -> str:

@@ -45,6 +45,12 @@ def test_tonights_features_are_written_at_the_last_cut_off(
     assert [p.name for p in tmp_path.iterdir()] == ["tonight.parquet"]
 
 
+def test_a_file_that_cannot_be_written_is_the_users_to_name(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert features(fleet, "--out", "/proc/nowhere/f.parquet") == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith("/proc/nowhere/f.parquet: cannot be written: No such file or directory. Name another place.")
+
+
 def test_a_range_has_a_row_per_asset_and_day(fleet: Path, tmp_path: Path) -> None:
     out = tmp_path / "range.parquet"
     assert (

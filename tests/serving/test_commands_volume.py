@@ -245,6 +245,10 @@ def test_a_workspace_without_tickets_says_what_to_do(tmp_path: Path, capsys: pyt
     assert "Add a source for `tickets`" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_written_is_a_fault(naive: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["-w", str(naive), "forecast", "--csv", "/proc/nowhere.csv"]) == 1
-    assert "/proc/nowhere.csv: cannot be written" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--csv", "--html"])
+def test_a_file_that_cannot_be_written_is_found_before_the_work(
+    naive: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert run(["-w", str(naive), "forecast", option, "/proc/nowhere/f"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "foremend: /proc/nowhere/f: cannot be written: No such file or directory. Name another place."

@@ -1,0 +1,66 @@
+"""Files that a command writes where the user says: whole, or as they were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from features.errors import UserError
+
+__all__ = ["written", "written_if_asked"]
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, to be filled inside the block; it takes its place when that ends well.
+
+    Missing folders are made. That nothing can be written there is found before the work begins. A
+    file that stays empty takes nobody's place; a device or a pipe is written as it is.
+
+    Raises
+    ------
+    UserError
+        The folder cannot be made, or the file not written.
+    """
+    place = path.resolve()  # a link stays a link: the file that it names is replaced
+    with _told(path):
+        device = place.exists() and not place.is_file() and not place.is_dir()
+    if device:
+        yield place
+        return
+    beside = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        with _told(path):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside.touch()
+        yield beside
+        with _told(path):
+            if beside.stat().st_size:
+                beside.replace(place)
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_if_asked(path: Path | None) -> Iterator[Path | None]:
+    """As :func:`written`, for a file that the user may not ask for."""
+    if path is None:
+        yield None
+    else:
+        with written(path) as beside:
+            yield beside
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn the system's refusal into a sentence."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        found = "cannot be written: a part of the path is a file, not a folder"
+        raise UserError(found, where=str(path), todo="Name another place") from error
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror}", where=str(path), todo="Name another place") from error
