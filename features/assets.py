@@ -18,6 +18,7 @@ from features.cohort import asset_ids, lay_cohort, lay_grid, lay_point
 from features.emission import Shard, assemble, build_for, emit_grid, emit_point, looks_through
 from features.groups import GROUPS
 from features.point_in_time import DAY, Entry, FeatureSet, Lattice, microseconds
+from features.rewind import rewind
 from features.selection import Selection, describe_queries, join_queries, select
 from features.spine import instants_of
 from features.workspace import Snapshot, Workspace, duck
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "GROUPS", "build", "build_for", "build_grid", "build_point", "entries", "feature_set", "stream_grid",
+    "GROUPS", "build", "build_for", "build_grid", "build_point", "entries", "feature_set", "rebuild", "stream_grid",
 ]  # fmt: skip
 
 Say = Callable[[str], None]
@@ -150,13 +151,29 @@ def build_point(
     return next(_points(snapshot, [as_of], groups, derived=derived))
 
 
-def _points(
-    snapshot: Snapshot, instants: Sequence[datetime], groups: Sequence[str] | None, *, derived: bool
+def rebuild(
+    snapshot: Snapshot, instants: Sequence[datetime], *, groups: Sequence[str] | None = None
 ) -> Iterator[pa.Table]:
+    """As :func:`build_point`, one table per instant, each from the rows that were known before it and from no others.
+
+    The audit's side of the comparison: what differs from the table that was built over all rows has
+    seen the future. Which codes, components and types get features is taken from the whole.
+    """
+    with _connected(snapshot) as con:
+        whole = select(snapshot, con, groups)
+    for as_of in instants:
+        yield next(_points(rewind(snapshot, as_of), [as_of], groups, derived=False, chosen=whole))
+
+
+def _points(
+    snapshot: Snapshot, instants: Sequence[datetime], groups: Sequence[str] | None, *, derived: bool,
+    chosen: Selection | None = None,
+) -> Iterator[pa.Table]:  # fmt: skip
     """One table per instant; what does not depend on the instant is read once."""
     regular = Lattice.through(snapshot.workspace.last_cutoff())
     with _connected(snapshot) as con:
-        wanted = select(snapshot, con, groups)
+        found = select(snapshot, con, groups)
+        wanted = chosen or found
         lay_cohort(snapshot, con)
         shared: dict[object, str] = {}
         numbers = count()

@@ -20,7 +20,7 @@ from features.point_in_time import DAY, Events
 from features.tables import TABLES, Table
 from features.workspace import Snapshot, ident, quote
 
-__all__ = ["events", "facts", "versions"]
+__all__ = ["LONG_AGO", "events", "facts", "revealing", "versions"]
 
 LONG_AGO = -146_000 * DAY
 """When things without a beginning became known: the year 1570, before every cut-off."""
@@ -64,16 +64,16 @@ def versions(snapshot: Snapshot, name: str, columns: Iterable[str], *, as_record
     table = TABLES[name]
     columns = tuple(c for c in dict.fromkeys(columns) if c not in table.key)
     keys = ", ".join(ident(c) for c in table.key)
-    instants = {} if as_recorded else {c: sql for c in columns if (sql := _revealers(snapshot, table, c))}
-    revealing = list(dict.fromkeys(instants.values()))
+    instants = {} if as_recorded else {c: sql for c in columns if (sql := revealing(snapshot, table, c))}
+    moments = list(dict.fromkeys(instants.values()))
     stored = ", ".join([keys, *(f"{_stored(snapshot, name, c)} AS {ident(c)}" for c in columns)])
-    reveals = "".join(f", {sql} AS r{n}" for n, sql in enumerate(revealing))
+    reveals = "".join(f", {sql} AS r{n}" for n, sql in enumerate(moments))
     phases = " ".join(
         f"UNION SELECT *, r{n} AS b FROM dated WHERE r{n} > k AND (u IS NULL OR r{n} < u)"
-        for n in range(len(revealing))
+        for n in range(len(moments))
     )
     seen = ", ".join(
-        f"CASE WHEN r{revealing.index(instants[c])} <= b THEN {ident(c)} END AS {ident(c)}"
+        f"CASE WHEN r{moments.index(instants[c])} <= b THEN {ident(c)} END AS {ident(c)}"
         if c in instants
         else ident(c)
         for c in (*table.key, *columns)
@@ -133,7 +133,7 @@ def _repeats(rows: str, days: float) -> str:
     last = "coalesce({0}.u, 9223372036854775807)"
     return f"""
         WITH numbered AS (SELECT *, row_number() OVER (ORDER BY e, t, k) AS number FROM ({rows})), pairs AS (
-            SELECT later.number, later.e, later.t, later.v, greatest(later.k, earlier.k) AS k,
+            SELECT DISTINCT later.number, later.e, later.t, later.v, greatest(later.k, earlier.k) AS k,
                    least({last.format("later")}, {last.format("earlier")}) AS u
             FROM numbered AS later JOIN numbered AS earlier
               ON earlier.e = later.e AND earlier.t < later.t AND earlier.t >= later.t - {round(days * DAY)}
@@ -148,7 +148,7 @@ def _repeats(rows: str, days: float) -> str:
 
 
 def _known_with_row(snapshot: Snapshot, table: Table, columns: Iterable[str]) -> None:
-    late = [c for c in columns if _revealers(snapshot, table, c)]
+    late = [c for c in columns if revealing(snapshot, table, c)]
     if late:
         raise ConfigError(
             f"{table.name}.{late[0]} is revealed later than its row", where="foremend.toml [sources] reveals",
@@ -161,8 +161,8 @@ def _stored(snapshot: Snapshot, name: str, column: str) -> str:
     return ident(column) if column in snapshot.columns(name) else "CAST(NULL AS VARCHAR)"
 
 
-def _revealers(snapshot: Snapshot, table: Table, column: str) -> str:
-    """SQL of the instant that reveals a column, in microseconds; empty where its row does."""
+def revealing(snapshot: Snapshot, table: Table, column: str) -> str:
+    """SQL of the instant that reveals a column, in microseconds, over stored rows with ``k``; empty where its row does."""
     default = table.column(column).revealed_by if column in table.names else table.extra_revealed_by
     if column in {*table.key, table.entity, "event_time", "known_at"}:
         return ""

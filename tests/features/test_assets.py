@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -287,6 +288,19 @@ def test_a_column_is_null_until_the_instant_that_reveals_it_and_its_delay(commit
         assert (row["asset_batch"], row["asset_asset_model"]) == (batch, "m1")
     grid = build_grid(workspace.pin(), [AS_OF - DAY, AS_OF]).to_pylist()
     assert [r["asset_batch"] for r in grid] == [None, "b1"]
+
+
+def test_a_repeat_of_two_tickets_at_one_instant_is_one_repeat(committed: Made) -> None:
+    dice, days = random.Random(5), range(0, 300, 15)
+    opened = [(m, day) for m in range(40) for day in dice.sample(days, 12) for _ in range(dice.choice([1, 1, 2]))]
+    tickets = [{"system": "desk", "ticket_id": f"T{n}", "asset_id": f"A{m:02}", "opened_at": START + day * DAY}
+               for n, (m, day) in enumerate(opened)]  # fmt: skip
+    snapshot = committed("", assets=[{"asset_id": f"A{m:02}"} for m in range(40)], tickets=tickets).pin()
+    table = build_point(snapshot, START + 300 * DAY, groups=["tickets"])
+    expected = [
+        sum(any(a == m and 0 < day - d <= 30 for a, d in opened) for n, day in opened if n == m) for m in range(40)
+    ]
+    assert table["ticket_repeat_count_365d"].to_pylist() == expected
 
 
 def test_a_stuck_sensor_after_an_outlier_has_no_spread(committed: Made) -> None:
