@@ -11,7 +11,7 @@ With few failures the model is its own baseline: a Weibull on age (:mod:`ml.base
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated
 
@@ -127,6 +127,8 @@ class RiskModel:
         Fingerprint of the feature set that it was trained on; empty where it has none.
     trained_until
         End of the view of its training rows, ISO 8601.
+    rebuilt
+        Sources that had been rebuilt when it was trained, and when for the last time (UTC).
     """
 
     config: RiskConfig
@@ -135,6 +137,7 @@ class RiskModel:
     baseline: tuple[Weibull, ...]
     feature_set: str = ""
     trained_until: str = ""
+    rebuilt: Mapping[str, datetime] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -173,6 +176,17 @@ class RiskModel:
     def kind(self) -> str:
         """``hazard``, or ``baseline`` where too few failures or no feature could teach more."""
         return "hazard" if self.hazards else "baseline"
+
+    def outdated(self, rebuilt: Mapping[str, datetime]) -> dict[str, datetime]:
+        """Sources whose rows were replaced since: it was trained on the old ones.
+
+        Parameters
+        ----------
+        rebuilt
+            As :func:`features.ingest.commits.stale_since` gives them now. The instants are compared
+            as marks, not with a clock: a training may pin its tables while a rebuild is under way.
+        """
+        return {name: at for name, at in rebuilt.items() if self.rebuilt.get(name) != at}
 
     def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
         """Probability of a failure within each horizon.

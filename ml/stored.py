@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -37,6 +38,7 @@ def write(model: RiskModel) -> dict[str, bytes]:
         "baseline": [asdict(weibull) for weibull in model.baseline],
         "feature_set": model.feature_set,
         "trained_until": model.trained_until,
+        "rebuilt": {name: at.isoformat() for name, at in sorted(model.rebuilt.items())},
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     trees = {f"hazard_{k}.txt": h.text.encode() for k, h in enumerate(model.hazards) if h.text}
@@ -88,6 +90,7 @@ def _model(content: Mapping[str, Any], files: Mapping[str, bytes]) -> RiskModel:
         baseline=tuple(Weibull(**weibull) for weibull in content["baseline"]),
         feature_set=content["feature_set"],
         trained_until=content["trained_until"],
+        rebuilt={name: datetime.fromisoformat(at) for name, at in content.get("rebuilt", {}).items()},
     )
     _check(model)
     return model

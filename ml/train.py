@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from features.errors import ModelError
+from features.ingest.commits import stale_since
 from features.workspace import Snapshot, Workspace
 from ml.baseline import AGE
 from ml.gates import Verdict, not_worse
@@ -107,7 +108,7 @@ def train_risk(
     snapshot = workspace.pin()
     material = gather(snapshot, config, say)
     say(f"Fitting on {len(material.rows['train']):,} rows with {material.taught():,} failures")
-    model = _fit(material)
+    model = replace(_fit(material), rebuilt=stale_since(snapshot))
     say(f"Judging on {len(material.rows['test']):,} later rows")
     qualities = (
         *_judge("model", model.probabilities(material.rows["test"]), material),
@@ -115,7 +116,7 @@ def train_risk(
     )
     say("Registering in MLflow")
     registry = Registry(workspace.mlflow, mlflow_uri)
-    verdict = Verdict(True, "promoted by hand") if promote else _verdict(registry, qualities, material)
+    verdict = Verdict(True, "promoted by hand") if promote else _verdict(registry, model, qualities, material)
     stored = registry.log(MODEL, _run(snapshot, material, qualities, verdict), write(model))
     alias = CHAMPION if verdict.passed else CHALLENGER
     registry.alias(MODEL, alias, stored.version)
@@ -150,12 +151,14 @@ def _judge(name: str, probabilities: pd.DataFrame, material: Material) -> tuple[
     return judge(name, probabilities, material.labels["test"], material.failures, material.config.capacities)
 
 
-def _verdict(registry: Registry, qualities: tuple[Quality, ...], material: Material) -> Verdict:
+def _verdict(registry: Registry, model: RiskModel, qualities: tuple[Quality, ...], material: Material) -> Verdict:
     """Champion or challenger: the champion in force is judged on the very same rows."""
     if not registry.has(MODEL):
         return Verdict(True, "the first version")
     try:
         champion = read(registry.load(MODEL).files)
+        if gone := champion.outdated(model.rebuilt):
+            return Verdict(True, f"the champion was trained on rows of {', '.join(gone)} that were replaced since")
         theirs = _judge("champion", champion.probabilities(material.rows["test"]), material)
     except (ModelError, KeyError) as error:
         return Verdict(True, f"the champion cannot be used on the present data: {error}")

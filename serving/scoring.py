@@ -9,8 +9,8 @@ Training goes the same road with many past cut-offs instead of tonight's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.point_in_time import FeatureSet
-    from features.workspace import Workspace
+    from features.workspace import Snapshot, Workspace
     from ml.registry import Registry
     from ml.risk import RiskModel
 
@@ -51,6 +51,8 @@ class Scored:
         The highest value of a visit that any free asset offered; None where none was free.
     repeated
         The run had been committed before: nothing was written.
+    notes
+        What a planner should know before using it.
     """
 
     run: ScoringRun
@@ -58,6 +60,7 @@ class Scored:
     decisions: Mapping[str, int]
     best_value: float | None = None
     repeated: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def pays_from(self) -> float | None:
@@ -113,7 +116,8 @@ def score(
         feature_fingerprint=meanings.fingerprint, policy=workspace.config.section("policy", PolicyConfig),
         horizons=model.config.horizons_days,
     )  # fmt: skip
-    return settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id)
+    scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id)
+    return replace(scored, notes=tuple(_outdated(model, snapshot)))
 
 
 def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd.DataFrame:
@@ -169,6 +173,17 @@ def _past(workspace: Workspace, cutoff: datetime) -> datetime:
             expected=f"at most the workspace's clock, {workspace.now():%Y-%m-%d %H:%M} UTC",
         )  # fmt: skip
     return cutoff.astimezone(UTC)
+
+
+def _outdated(model: RiskModel, snapshot: Snapshot) -> Iterator[str]:
+    """A note for every source whose rows were replaced after the model was trained: its scores rest on the old ones."""
+    from features.ingest.commits import stale_since
+
+    for name, at in model.outdated(stale_since(snapshot)).items():
+        yield (
+            f"the source '{name}' was rebuilt at {at:%Y-%m-%d %H:%M} UTC, after this model was trained on its old "
+            "rows: train again with `foremend train risk`"
+        )
 
 
 def _calibration(model: RiskModel) -> str:

@@ -121,6 +121,8 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     with engine.connect() as connection:
         proposals = list_proposals(connection, run_id=scored.run.run_id)
     engine.dispose()
+    for note in scored.notes:
+        console.say(f"Note: {note}.")
     if as_json:
         console.to_json(_run_as_data(scored) | {"proposals": [_as_data(row) for row in proposals]})
     else:
@@ -233,7 +235,8 @@ def _run_as_data(scored: Scored) -> dict[str, Any]:
 
     run = asdict(scored.run) | {"run_id": scored.run.run_id}
     instants = {name: value.isoformat() for name, value in run.items() if isinstance(value, datetime)}
-    return run | instants | {"assets": scored.assets, "decisions": dict(scored.decisions), "repeated": scored.repeated}
+    names = ("assets", "decisions", "repeated", "notes")
+    return run | instants | {name: getattr(scored, name) for name in names}
 
 
 def _as_data(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -12,6 +13,8 @@ import pandas as pd
 import pytest
 
 from features.errors import ConfigError, DataError, Fault
+from features.ingest import ingest
+from features.workspace import Workspace
 from ml.gates import not_worse
 from ml.material import gather
 from ml.protocol import SLICES, by_time
@@ -94,6 +97,17 @@ def test_a_worse_model_stays_challenger_unless_it_is_promoted(workspace, report,
     assert registry.load(MODEL, CHALLENGER).version == beaten.version
     forced = train_risk(worse, promote=True)
     assert (forced.alias, registry.load(MODEL).version) == (CHAMPION, forced.version)
+
+
+def test_a_champion_of_rows_that_were_replaced_gives_way_whatever_the_gate_says(workspace, report, tmp_path):
+    root = shutil.copytree(workspace.root, tmp_path / "pumps")
+    ingest(Workspace.open(root), rebuild=["work"])
+    toml = root / "foremend.toml"
+    toml.write_text(toml.read_text() + "min_failures = 100000\n")
+    worse = train_risk(Workspace.open(root))
+    assert (worse.kind, worse.alias) == ("baseline", CHAMPION)
+    assert worse.verdict == "the champion was trained on rows of work that were replaced since"
+    assert "not worse" in train_risk(Workspace.open(root)).verdict  # the new champion knows the rebuild
 
 
 def _config(text):

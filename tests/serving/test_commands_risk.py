@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,33 @@ def test_the_service_serves_what_the_night_stored(folder: Path, first: dict[str,
     assert proposed == {proposal["asset_id"] for proposal in first["proposals"]}
     assert {row["model_version"] for row in scores} == {"risk/1"}
     app.state.engine.dispose()
+
+
+def test_a_model_of_rows_that_were_replaced_says_so_until_it_is_trained_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "fleet"))
+
+    def scored() -> tuple[dict[str, Any], str]:
+        capsys.readouterr()
+        assert run(["-w", str(copy), "score", "--json"]) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out), said.err
+
+    answer, err = scored()
+    assert answer["notes"] == []
+    assert "Note" not in err
+    assert run(["-w", str(copy), "ingest", "--rebuild", "services"]) == 0
+    answer, err = scored()
+    (note,) = answer["notes"]
+    assert re.match(r"the source 'services' was rebuilt at \d{4}-.* UTC, after this model was trained", note)
+    assert "foremend train risk" in note
+    assert f"Note: {note}." in err.splitlines()
+    assert (answer["model_version"], answer["repeated"]) == ("risk/1", False)  # it went on scoring
+    assert run(["-w", str(copy), "train", "risk"]) == 0
+    answer, err = scored()
+    assert (answer["model_version"], answer["notes"]) == ("risk/2", [])
+    assert "Note" not in err
 
 
 @pytest.mark.parametrize(
