@@ -1,0 +1,209 @@
+"""Leaks: has a feature seen what was not known yet? Three audits, none of which trusts the engine.
+
+*rebuild*
+    At some cut-offs every source is cut to what was known before (:mod:`features.rewind`), and the
+    features are built again. A value that differs has seen the future, whoever wrote the feature.
+*presence*
+    A value that is there or missing may tell the outcome by itself: data collected because an asset
+    failed. No rebuild sees that; the separation of failed from other rows by presence alone does.
+*split*
+    No label of a slice ends after the first cut-off of the next.
+
+An honest feature may rank failures as well as a leak does (.977 against .980 on azure-pdm), so a
+feature's own accuracy accuses nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from features.assets import rebuild
+from features.errors import ModelError
+from features.labels import Labels
+from features.workspace import Snapshot
+from ml.material import Material
+from ml.protocol import SLICES
+
+__all__ = ["Audit", "Leak", "audit", "changed", "presence", "split"]
+
+Say = Callable[[str], None]
+Kind = Literal["rebuild", "presence", "split"]
+
+INSTANTS = 4
+"""Cut-offs at which all features are built again."""
+INSTANTS_OF_SQL = 16
+"""Cut-offs at which the groups in SQL are: only they can leak by what somebody wrote."""
+TOLERANCE = 1e-6
+"""Difference, relative to 1 + the value, that sums in another order may make."""
+TELLING = 0.8
+"""Area under the ROC curve of presence alone from which on it accuses, and (1 less) below which."""
+FEWEST = 20
+"""Failed rows without which presence is not judged."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One thing that cannot be.
+
+    Attributes
+    ----------
+    feature
+        Its name; empty where the split is at fault.
+    rows, of
+        Rows concerned, of how many looked at.
+    asset_id, as_of
+        The first of them.
+    sentence
+        What was found there, for people.
+    """
+
+    kind: Kind
+    feature: str
+    rows: int
+    of: int
+    asset_id: str
+    as_of: datetime | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was looked at, and what was found.
+
+    Attributes
+    ----------
+    values
+        Values that were built again and compared.
+    instants
+        Cut-offs at which.
+    """
+
+    values: int
+    instants: int
+    features: int
+    leaks: tuple[Leak, ...]
+
+    @property
+    def passed(self) -> bool:
+        """No leak was found."""
+        return not self.leaks
+
+    def require(self) -> None:
+        """Stop where there is a leak.
+
+        Raises
+        ------
+        ModelError
+            It names the first feature and the row.
+        """
+        if self.leaks:
+            first = self.leaks[0]
+            more = f" (and {len(self.leaks) - 1} more)" if len(self.leaks) > 1 else ""
+            raise ModelError(
+                f"{first.sentence}{more}", where="leak audit", expected="features of what was known before as_of only",
+                todo="Mend the group in foremend.toml, or declare when its columns become known; "
+                "`foremend audit leaks` lists all",
+            )  # fmt: skip
+
+
+def audit(snapshot: Snapshot, material: Material, say: Say = lambda _: None) -> Audit:
+    """Audit the material of a training."""
+    own = [name for name, group in snapshot.workspace.config.features.items() if group.sql]
+    cutoffs = sorted(material.grid["as_of"].unique())
+    rounds: list[tuple[list[str] | None, list[datetime]]] = [(None, _spread(cutoffs, INSTANTS))]
+    rounds += [(own, _spread(cutoffs, INSTANTS_OF_SQL))] if own else []
+    found: dict[str, Leak] = {}
+    values = 0
+    for groups, instants in rounds:
+        say(f"Auditing for leaks: {'groups in SQL' if groups else 'all features'} again at {len(instants)} cut-offs")
+        for as_of, table in zip(instants, rebuild(snapshot, instants, groups=groups), strict=True):
+            built = material.grid[material.grid["as_of"] == as_of]
+            again = table.to_pandas()
+            values += len(built) * (len(again.columns) - 2)
+            for leak in changed(built, again):
+                found.setdefault(leak.feature, leak)
+    leaks = [*found.values(), *presence(material.rows["train"], material.labels["train"]), *split(material)]
+    return Audit(values, len(rounds[-1][1]), material.grid.shape[1] - 2, tuple(leaks))
+
+
+def changed(built: pd.DataFrame, again: pd.DataFrame) -> Iterator[Leak]:
+    """Features of one cut-off whose values differ from those built of what was known before it.
+
+    Parameters
+    ----------
+    built, again
+        ``asset_id``, ``as_of`` and features. Only the rows of `built` count, and the features of `again`.
+    """
+    known = built[["asset_id"]].merge(again, on="asset_id", how="left")
+    for name in (c for c in again.columns if c not in {"asset_id", "as_of"}):
+        ours, theirs = built[name].reset_index(drop=True), known[name]
+        unlike = ~(_equal(ours, theirs) | (ours.isna() & theirs.isna())).to_numpy()
+        if unlike.any():
+            place = int(unlike.argmax())
+            asset, as_of = str(built["asset_id"].iloc[place]), built["as_of"].iloc[place]
+            sentence = (
+                f"{name} of {asset} at {as_of:%Y-%m-%d %H:%M} UTC is {_said(ours[place])}; "
+                f"from what was known before it is {_said(theirs[place])}"
+            )
+            yield Leak("rebuild", name, int(unlike.sum()), len(built), asset, as_of, sentence)
+
+
+def presence(rows: pd.DataFrame, labels: Labels) -> Iterator[Leak]:
+    """Features whose being there, or missing, tells the failed rows from the others."""
+    place = len(labels.horizons_days) // 2
+    seen, failed = labels.known[:, place], labels.failed[:, place]
+    outcome = failed[seen]
+    if min(outcome.sum(), (~outcome).sum()) < FEWEST:
+        return
+    for name in (c for c in rows.columns if c not in {"asset_id", "as_of"}):
+        there = rows[name].notna().to_numpy()[seen]
+        auc = 0.5 + (there[outcome].mean() - there[~outcome].mean()) / 2  # of a yes-or-no ranking
+        if auc >= TELLING or auc <= 1 - TELLING:
+            place_of = int(np.flatnonzero(seen)[(there == (auc > 0.5)) & outcome][0])
+            asset, as_of = str(rows["asset_id"].iloc[place_of]), rows["as_of"].iloc[place_of]
+            sentence = (
+                f"{name} is there for {there[outcome].mean():.0%} of the rows that fail within "
+                f"{labels.horizons_days[place]:g} days and for {there[~outcome].mean():.0%} of the others: "
+                f"its presence alone ranks them (ROC {max(auc, 1 - auc):.2f}), e.g. {asset} at {as_of:%Y-%m-%d %H:%M} UTC"
+            )
+            yield Leak("presence", name, int((there & outcome).sum()), int(outcome.sum()), asset, as_of, sentence)
+
+
+def split(material: Material) -> Iterator[Leak]:
+    """Slices with a label that ends after the first cut-off of the next."""
+    longest = [pd.Timedelta(days=h) for h in material.config.horizons_days]
+    for name, following in pairwise(SLICES):
+        rows, labels = material.rows[name], material.labels[name]
+        first = material.rows[following]["as_of"].min()
+        for place, horizon in enumerate(longest):
+            late = labels.known[:, place] & (rows["as_of"] + horizon > first).to_numpy()
+            if late.any():
+                at = int(late.argmax())
+                asset, as_of = str(rows["asset_id"].iloc[at]), rows["as_of"].iloc[at]
+                sentence = f"a label of {name}, {asset} at {as_of:%Y-%m-%d %H:%M} UTC + {horizon.days} days, ends after {following} begins"
+                yield Leak("split", "", int(late.sum()), len(rows), asset, as_of, sentence)
+
+
+def _spread(cutoffs: Sequence[datetime], count: int) -> list[datetime]:
+    """So many of the cut-offs, spread evenly, the last among them."""
+    places = np.unique(np.linspace(0, len(cutoffs) - 1, min(count, len(cutoffs)) + 1).round().astype(int)[1:])
+    return [pd.Timestamp(cutoffs[place]).to_pydatetime() for place in places]
+
+
+def _equal(ours: pd.Series, theirs: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(ours) and pd.api.types.is_numeric_dtype(theirs):
+        return (ours - theirs).abs() <= TOLERANCE * (1 + ours.abs())
+    return ours == theirs
+
+
+def _said(value: object) -> str:
+    if value is None or value != value:  # noqa: PLR0124 - NaN, whatever its type
+        return "missing"
+    return f"{value:.6g}" if isinstance(value, float) else f"'{value}'"
