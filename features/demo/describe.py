@@ -66,7 +66,7 @@ zone = "Asia/Shanghai"
 
 [forecast]
 country = "CN"
-prophet_nodes = 24  # all, types, regions and the largest below: the demo is to be quick
+prophet_nodes = 14  # all, types and regions: the demo is to be quick
 
 """
 _USAGE = """[channels.running_hours]
