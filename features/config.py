@@ -193,8 +193,8 @@ class Rule:
 class FeatureGroup:
     """``[features.NAME]``: a group of the user's own: `entries` of the spec, or `sql`.
 
-    `entries` cannot leak. `sql` is DuckDB SQL over the visible rows; it returns ``asset_id``,
-    ``as_of`` and the features, and is audited.
+    `entries` cannot leak. `sql` is DuckDB SQL over all rows; it returns ``asset_id``, ``as_of`` and
+    the features, and keeps ``known_at < as_of`` itself: that is its author's own responsibility.
     """
 
     entries: tuple[dict[str, Any], ...] = ()
@@ -359,7 +359,7 @@ def _translate(error: ValidationError, kind: Any, prefix: tuple[str, ...], where
     """Turn pydantic's first complaint into our sentence; the rest are counted."""
     complaints = error.errors(include_url=False, include_context=False)
     first = next((c for c in complaints if c["type"] in _UNKNOWN_KEY), complaints[0])
-    path = [str(part) for part in (*prefix, *first["loc"])]
+    path = [str(part) for part in (*prefix, *first["loc"]) if part != "above"]  # a word of ours, not of the file
     more = f" (and {len(complaints) - 1} more)" if len(complaints) > 1 else ""
     place = f"{where} [{'.'.join(path[:-1])}]" if len(path) > 1 else where
     if first["type"] in _UNKNOWN_KEY:
@@ -373,6 +373,9 @@ def _translate(error: ValidationError, kind: Any, prefix: tuple[str, ...], where
             where=place,
             todo=f"Write it beside {', '.join(given) or 'the others'}",
         )
+    if first["type"] == "value_error":  # a section's own check names its keys itself
+        found = first["msg"].removeprefix("Value error, ")
+        return ConfigError(f"{found}{more}", where=f"{where} [{'.'.join(path)}]" if path else where)
     return ConfigError(f"{path[-1]} = {first['input']!r}: {phrase(first['msg'])}{more}", where=place)
 
 

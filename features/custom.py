@@ -9,10 +9,10 @@ As entries of the spec, which cannot leak::
         {kind = "count", table = "alarms", by = "severity", values = ["high"], windows = [7]},
         {kind = "since", table = "services", where = {action = "replaced"}},
         {kind = "attribute", column = "batch"},
-        {kind = "age", table = "assets", column = "warranty_until_at"},
+        {kind = "age", column = "warranty_until_at"},
     ]
 
-or as SQL, which is the author's own responsibility and is audited::
+or as SQL, which is the author's own responsibility: nothing but the query keeps ``known_at < as_of``::
 
     [features.visits]
     sql = '''
@@ -29,7 +29,7 @@ the features. Names begin with the group's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
@@ -55,7 +55,7 @@ from features.tables import TABLES
 from features.wording import Words, after, attribute_words, column_words, label_words
 from features.workspace import Snapshot, ident
 
-__all__ = ["entries_of"]
+__all__ = ["check_group", "entries_of"]
 
 _checked = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 Window = Annotated[float, Field(gt=0, le=3660)]
@@ -118,24 +118,50 @@ class _Age:
     column: str
 
 
+def check_group(name: str, group: FeatureGroup) -> None:
+    """Stop where a group cannot be meant, as far as that shows without its tables: kinds, keys, values, tables.
+
+    Raises
+    ------
+    ConfigError
+        The message names the nearest that is known.
+    """
+    for _ in _specs(name, group):
+        pass
+
+
 def entries_of(name: str, group: FeatureGroup, snapshot: Snapshot) -> tuple[Entry, ...]:
     """The entries of one group.
 
     Raises
     ------
     ConfigError
-        A kind, key, table or column is not known; the message names the nearest.
+        As of :func:`check_group`; or a column is not known.
     """
+    made = []
+    for spec, make, where in _specs(name, group):
+        _columns_exist(spec, snapshot, where)
+        made.append(_labelled(make(name, spec), snapshot))
+    return tuple(made)
+
+
+def _specs(name: str, group: FeatureGroup) -> Iterator[tuple[Any, Callable[[str, Any], Entry], str]]:
+    """What each entry says, checked; what makes an entry of the spec of it; its place, for messages."""
     if bool(group.sql) == bool(group.entries):
         raise ConfigError("neither entries nor sql" if not group.sql else "both entries and sql",
                           where=f"foremend.toml [features.{name}]", expected="one of the two")  # fmt: skip
-    return tuple(
-        _entry(name, raw, snapshot, f"foremend.toml [features.{name}] entry {n + 1}")
-        for n, raw in enumerate(group.entries)
-    )
+    for number, raw in enumerate(group.entries, 1):
+        where = f"foremend.toml [features.{name}] entry {number}"
+        form, make = _kind(raw, where)
+        try:
+            spec = TypeAdapter(form).validate_python({k: v for k, v in raw.items() if k != "kind"})
+        except ValidationError as error:
+            raise _translate(error, form, where) from None
+        _can_be_meant(spec, where)
+        yield spec, make, where
 
 
-def _entry(name: str, raw: Mapping[str, Any], snapshot: Snapshot, where: str) -> Entry:
+def _kind(raw: Mapping[str, Any], where: str) -> tuple[type[Any], Callable[[str, Any], Entry]]:
     kind = str(raw.get("kind", ""))
     if kind not in _KINDS:
         raise ConfigError(
@@ -143,13 +169,7 @@ def _entry(name: str, raw: Mapping[str, Any], snapshot: Snapshot, where: str) ->
             where=where,
             todo=nearest(kind, _KINDS),
         )
-    form, make = _KINDS[kind]
-    try:
-        spec = TypeAdapter(form).validate_python({k: v for k, v in raw.items() if k != "kind"})
-    except ValidationError as error:
-        raise _translate(error, form, where) from None
-    _columns_exist(spec, snapshot, where)
-    return _labelled(make(name, spec), snapshot)
+    return _KINDS[kind]
 
 
 def _labelled(entry: Entry, snapshot: Snapshot) -> Entry:
@@ -175,10 +195,12 @@ def _translate(error: ValidationError, form: type[Any], where: str) -> ConfigErr
     return ConfigError(f"{key} = {first['input']!r}: {phrase(first['msg'])}", where=where)
 
 
-def _columns_exist(spec: Any, snapshot: Snapshot, where: str) -> None:
-    table = getattr(spec, "table", "assets")
-    if table not in TABLES:
-        raise ConfigError(f"table '{table}' is not known", where=where, todo=nearest(table, TABLES))
+def _can_be_meant(spec: Any, where: str) -> None:
+    """Stop where a table is not known or not of the right kind, or a window cannot be cut."""
+    table = _table(spec)
+    for name in filter(None, (table, getattr(spec, "reset", ""))):
+        if name not in TABLES:
+            raise ConfigError(f"table '{name}' is not known", where=where, todo=nearest(name, TABLES))
     if isinstance(spec, _Statistics | _Baseline | _Silence) and TABLES[table].kind != "fact":
         raise ConfigError(
             f"table '{table}' is not a table of facts",
@@ -187,6 +209,10 @@ def _columns_exist(spec: Any, snapshot: Snapshot, where: str) -> None:
         )
     if isinstance(spec, _Statistics | _Baseline) and any(w >= 1 and w != round(w) for w in spec.windows):
         raise ConfigError(f"windows = {list(spec.windows)}", where=where, expected="whole days, or a part of one day")
+
+
+def _columns_exist(spec: Any, snapshot: Snapshot, where: str) -> None:
+    table = _table(spec)
     known = {*snapshot.columns(table), *TABLES[table].names}
     for column in (
         getattr(spec, "column", ""),
@@ -196,6 +222,10 @@ def _columns_exist(spec: Any, snapshot: Snapshot, where: str) -> None:
     ):
         if column and column not in known:
             raise ConfigError(f"{table} has no column '{column}'", where=where, todo=nearest(column, known))
+
+
+def _table(spec: Any) -> str:
+    return str(getattr(spec, "table", "assets"))
 
 
 def _statistics(name: str, s: _Statistics) -> Entry:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from features.config import FeatureGroup
 from features.context import look
-from features.custom import entries_of
+from features.custom import check_group, entries_of
 from features.errors import ConfigError, nearest
 from features.failures import failures
 from features.groups import GROUPS
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Selection", "describe_queries", "join_queries", "select"]
+__all__ = ["Selection", "check_own", "describe_queries", "join_queries", "select"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,19 @@ def select(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence[
     made = {name: entries_of(name, group, snapshot) for name, group in own.items() if name in chosen}
     found |= {name: entries for name, entries in made.items() if entries}
     return Selection(found, {name: group.sql for name, group in own.items() if name in chosen and group.sql})
+
+
+def check_own(own: Mapping[str, FeatureGroup]) -> None:
+    """Stop where a group of ``foremend.toml`` cannot be meant, as far as that shows without its tables.
+
+    Raises
+    ------
+    ConfigError
+        A name, kind, key, value or table; the message names the nearest that is known.
+    """
+    _check_names((), own)
+    for name, group in own.items():
+        check_group(name, group)
 
 
 def _check_names(groups: Sequence[str], own: Mapping[str, object]) -> None:

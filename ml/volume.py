@@ -51,8 +51,9 @@ class VolumeSettings:
         for name in self.models:
             if name not in FORECASTERS:
                 raise ConfigError(
-                    f"the model '{name}' is not known", where="[forecast] models", todo=nearest(name, FORECASTERS)
-                )
+                    f"the model '{name}' is not known", where="foremend.toml [forecast] models",
+                    todo=nearest(name, FORECASTERS),
+                )  # fmt: skip
 
 
 @dataclass(frozen=True)

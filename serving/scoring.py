@@ -92,6 +92,8 @@ def score(
 
     Raises
     ------
+    ConfigError
+        ``[policy]`` holds something that cannot be meant.
     DataError
         The cut-off lies in the future, or no asset was in service at it.
     ModelError
@@ -102,6 +104,7 @@ def score(
     from ml.stored import read
 
     cutoff = _past(workspace, as_of or workspace.last_cutoff())
+    policy = workspace.config.section("policy", PolicyConfig)
     stored = registry.load("risk")
     model = read(stored.files)
     snapshot = workspace.pin()
@@ -113,7 +116,7 @@ def score(
     run = ScoringRun(
         as_of=cutoff, data_as_of=data.known_at, data_committed_at=data.committed_at, data_versions=snapshot.versions,
         model_version=f"risk/{stored.version}", calibration_status=_calibration(model),
-        feature_fingerprint=meanings.fingerprint, policy=workspace.config.section("policy", PolicyConfig),
+        feature_fingerprint=meanings.fingerprint, policy=policy,
         horizons=model.config.horizons_days,
     )  # fmt: skip
     scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id)

@@ -59,8 +59,11 @@ def ingest(folder: Path, sources: tuple[str, ...], rebuild: tuple[str, ...], dry
 
     from features.ingest import ingest as run
     from features.workspace import Workspace
+    from serving.sections import check_sections
 
     workspace = Workspace.open(folder)
+    if dry_run:
+        check_sections(workspace.config)
     results = run(workspace, sources or None, rebuild=rebuild, dry_run=dry_run, say=say)
     if as_json:
         to_json([asdict(result) for result in results])

@@ -48,8 +48,10 @@ def validate(
     """  # noqa: D301
     from features.validation import validate as check
     from features.workspace import Workspace
+    from serving.sections import check_sections
 
     snapshot = Workspace.open(workspace).pin()
+    check_sections(snapshot.workspace.config)
     if sample is not None:
         from features.validation import sample as draw
 

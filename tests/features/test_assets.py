@@ -401,6 +401,7 @@ def test_a_group_in_sql_joins_by_asset_and_instant(committed: Made) -> None:
         ("[features.x]\nentries = [{kind = 'statistics', column = 'pressure', stats = ['avg'], windows = [7]}]", "statistic 'avg' is not known"),
         ("[features.x]\nentries = [{kind = 'statistics', column = 'pressure', stats = ['mean'], windows = [1.5]}]", "whole days"),
         ("[features.x]\nentries = [{kind = 'silence', table = 'tickets'}]", "not a table of facts"),
+        ("[features.x]\nentries = [{kind = 'baseline', column = 'pressure', reset = 'servces'}]", "Did you mean 'services'"),
         ("[features.sensors]\nsql = 'SELECT 1'", "a group of the house"),
         ("[features.x]\nsql = 'SELEC 1'", "features.x"),
         ("[features.x]\nsql = 'SELECT asset_id, 1 AS a FROM spine'", "Expected asset_id, as_of and features"),

@@ -71,6 +71,7 @@ def test_every_workspace_gets_an_id_of_its_own(tmp_path: Path) -> None:
         (HEAD + "[time]\nzone = 'Europe/Berln'", r"\[time\] zone.*Did you mean 'Europe/Berlin'"),
         (HEAD + "[time]\nzone = 'CST8'", "no time zone"),
         ("workspace = 3", "workspace"),
+        (f"risk = 3\n{HEAD}", "foremend.toml: risk = 3: input should be a valid dictionary"),
         ("[workspace\nid = 1", "not valid TOML.*line 1"),
         ("", "'workspace' is missing"),
     ],
