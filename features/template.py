@@ -131,4 +131,72 @@ zone = "UTC"                 # IANA zone of sites that name none
 # where = "closed_at IS NOT NULL AND finding IS NULL AND ticket_type = 'fault'"
 # advice = "Ask the branch for the finding"
 # severity = "warning"
+
+
+# ---------------------------------------------------------------------------------------------- features of your own
+# Beside those that are made of every table. Entries cannot leak; SQL must keep `known_at < as_of` itself, in every
+# join. Kinds and keys: docs/features.md.
+#
+# [features.hot]
+# entries = [
+#     {{ kind = "statistics", column = "temperature", stats = ["mean", "slope"], windows = [3, 14] }},
+#     {{ kind = "count", table = "alarms", by = "severity", values = ["high"], windows = [7] }},
+#     {{ kind = "since", table = "services", where = {{ action = "replaced" }} }},
+# ]
+#
+# [features.visits]
+# sql = """
+# SELECT s.asset_id, s.as_of, count(*) AS number
+# FROM spine AS s JOIN work_logs AS w
+#   ON w.asset_id = s.asset_id AND w.known_at < s.as_of AND w.event_time < s.as_of
+# GROUP BY ALL
+# """
+
+
+# ---------------------------------------------------------------------------------------------- risk
+# How `foremend train risk` learns. Shown are the defaults.
+#
+# [risk]
+# horizons_days = [1, 7, 14, 30] # "fails within so many days"; each must be an edge
+# edges_days = [0, 1, 3, 7, 14, 30] # the days ahead are cut here, and a hazard is learnt for each part
+# decision_days = 7          # its likeliest failure mode names the ticket; a new model is judged by it
+# every_days = 0             # between the cut-offs that are learnt from; 0: so many that max_rows suffice
+# max_rows = 30000           # rows (asset, cut-off) that are learnt from
+# max_modes = 8              # failure modes told apart, the most frequent; the rest is `other`
+# min_mode_failures = 10     # of a mode that is told apart
+# min_failures = 20          # in training; with fewer, age alone is learnt
+# capacities = [1, 2, 5]     # visits a day, for the figures of the report
+# threads = 2
+# seed = 1
+#
+# More keys of [risk], instants or days (a day means its cut-off); by default the history is divided by shares:
+#   start = 2024-01-01       the first cut-off that is learnt from
+#   train_until = 2024-09-01
+#   calibrate_until = 2024-11-01   from here on the model is judged, once
+#   observed_until = 2024-12-31    to when the record of failures is complete
+
+
+# ---------------------------------------------------------------------------------------------- policy
+# Which visits `foremend score` proposes: those that are expected to save more than they cost, while crews are free.
+# Say both costs in one currency. Shown are the defaults, whose currency is the cost of a visit.
+#
+# [policy]
+# failure_cost = 10.0        # of a failure: the repair, and what stands still meanwhile
+# visit_cost = 1.0
+# later_weight = 0.2         # 0 to 1: what a failure counts that a later visit could prevent as well
+# capacity_per_run = 5       # visits that the crews can take on from one night
+# protects_days = 7.0        # for how long a visit is taken to prevent failures
+# cool_down_days = 7.0       # how long an asset is left alone after a visit
+# expires_days = 7.0         # when a proposal that nobody took is void
+
+
+# ---------------------------------------------------------------------------------------------- forecast
+# How `foremend forecast` counts the tickets to come. Shown are the defaults.
+#
+# [forecast]
+# country = ""               # whose holidays hold, ISO 3166: "CN", "DE"; empty: none are known
+# subdivision = ""           # of the country, where its parts have holidays of their own: "BY"
+# horizon = 28               # days
+# models = ["seasonal_naive", "prophet"] # run side by side; the better one on the last days is used
+# prophet_nodes = 50         # prophet runs on so many of the largest series: it takes its time
 '''

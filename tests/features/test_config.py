@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from features.config import FORMAT, Source, expand, load, parse
+from features.config import FORMAT, OWNED_ABOVE, Source, expand, load, parse
 from features.errors import ConfigError
+from features.selection import check_own
 from features.template import make_workspace
 
 HEAD = '[workspace]\nid = "x"\n'
@@ -23,23 +25,35 @@ def test_the_written_file_loads_as_it_is_and_with_every_example_taken_in(tmp_pat
     assert config.workspace.format == FORMAT
     assert config.sources == {}
 
-    text = path.read_text(encoding="utf-8")
-    examples = text.replace("#   known_at", "# ").split("# More keys of a source")[0].splitlines()
-    rest = text.split("--- channels")[1].splitlines()[1:]
-    taken = [line[2:] for line in examples if line.startswith("# ") and _toml(line[2:])]
-    taken += [line[2:] for line in rest if line.startswith("# ") and _toml(line[2:])]
-    full = parse(HEAD + "\n".join(taken))
+    full = parse(HEAD + "\n".join(examples(path.read_text(encoding="utf-8"))))
     assert set(full.sources) == {"machines", "gateway", "crm_tickets"}
     assert set(full.channels) == {"temperature"}
     assert full.failure_rule.version == 1
     assert [rule.code for rule in full.rules] == ["closed_without_finding"]
+    assert {name: bool(group.sql) for name, group in full.features.items()} == {"hot": False, "visits": True}
+    check_own(full.features)
+    assert set(full.above) == set(OWNED_ABOVE)  # their keys: tests/serving/test_sections.py
 
 
-def _toml(line: str) -> bool:
-    """Whether a commented line is part of an example."""
-    words = ("SELECT", "FROM", "       ", '"""', "[")
-    key = line.split("=", maxsplit=1)[0].strip()
-    return line.startswith(words) or ("=" in line and key.isidentifier() and key not in {"now"})
+def test_the_further_keys_of_a_source_are_keys(tmp_path: Path) -> None:
+    text = make_workspace(tmp_path / "fleet", "x").read_text(encoding="utf-8")
+    more = text.partition("# More keys of a source:\n")[2].partition("\n\n")[0]
+    keys = re.findall(r"^#   (\w+ = (?:\{.*?\}|\S+))", more, re.MULTILINE)
+    assert len(keys) == len(more.splitlines()) == 4
+    assert parse(HEAD + SOURCE + "\n".join(keys)).sources["s"].reveals == {"finding": "resolved_at"}
+
+
+def examples(text: str) -> list[str]:
+    """The commented examples: each from its ``# [`` to the next empty comment or line that is none."""
+    found: list[list[str]] = []
+    inside = False
+    for line in text.splitlines():
+        inside = line.startswith("# [") or (inside and line.startswith("# "))
+        if line.startswith("# ["):
+            found.append([])
+        if inside:
+            found[-1].append(line[2:])
+    return ["\n".join(lines) for lines in found]
 
 
 def test_every_workspace_gets_an_id_of_its_own(tmp_path: Path) -> None:

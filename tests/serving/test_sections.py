@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from features.config import OWNED_ABOVE
+from features.config import OWNED_ABOVE, parse
+from features.template import make_workspace
 from serving.cli import run
 from serving.sections import sections
 
-TOML = """
-[workspace]
-id = "sections"
+HEAD = '[workspace]\nid = "sections"\n'
+TOML = f"""{HEAD}
 [sources.machines]
 table = "assets"
 query = "SELECT 'A1' AS asset_id"
@@ -44,6 +46,21 @@ def test_a_section_that_cannot_be_meant_is_told_before_the_work(
     assert run(["-w", str(tmp_path), *command]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert WRONG[section] in line
+
+
+@pytest.mark.parametrize("name", OWNED_ABOVE)
+def test_what_init_writes_of_a_section_are_all_its_keys_with_their_defaults(tmp_path: Path, name: str) -> None:
+    text = make_workspace(tmp_path / "fleet", "x").read_text(encoding="utf-8")
+    example = re.search(rf"^# \[{name}\]\n(?:# \S.*\n)+", text, re.MULTILINE)
+    more = re.search(rf"^# More keys of \[{name}\].*\n((?:#   .*\n)+)", text, re.MULTILINE)
+    assert example
+    kind = sections()[name]
+    written = re.sub("^# ", "", example.group(), flags=re.MULTILINE)
+    assert parse(HEAD + written).section(name, kind) == kind()
+    further = re.findall(r"^#   (\w+ = \S+)", more.group(1), re.MULTILINE) if more else []
+    shown = {line.partition(" =")[0] for line in (*written.splitlines()[1:], *further)}
+    assert shown == {field.name for field in fields(kind)}
+    parse(HEAD + f"[{name}]\n" + "\n".join(further)).section(name, kind)
 
 
 def test_a_column_that_a_source_has_yet_to_bring_is_no_error(tmp_path: Path) -> None:
