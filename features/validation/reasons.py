@@ -91,6 +91,8 @@ REASONS: Mapping[str, Reason] = _reasons(
      "Write the id alike in both sources' queries"),
     ("before_installed", "it happened more than a day before the asset was installed",
      "Check the machine's clock, and whether `installed_at` is the first installation"),
+    ("plan_by_usage", "the plan goes by usage and has no `due_at`: it gives no feature",
+     "Deliver `due_at` as the source foresees it, or `interval_days` with `last_done_at`"),
     # the history of a ticket
     ("event_without_opened", "the ticket has events, and none of them is `opened`",
      "Deliver the opening as an event: it starts the clock of every indicator"),

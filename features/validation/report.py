@@ -27,7 +27,15 @@ from features.validation.knowing import Arrival, FinalState, arrivals, final_sta
 from features.validation.readiness import Capability, ClassReadiness, Purpose, readiness, volume_purpose
 from features.validation.reading_checks import readings
 from features.validation.reasons import reason
-from features.validation.table_checks import TableProfile, before_installed, own_rules, profile, references, two_sources
+from features.validation.table_checks import (
+    TableProfile,
+    before_installed,
+    own_rules,
+    plans_by_usage,
+    profile,
+    references,
+    two_sources,
+)
 from features.validation.ticket_checks import ticket_history
 from features.workspace import Snapshot, local_files, quote
 
@@ -165,7 +173,7 @@ def _tables(look: Look, found: list[Finding], say: Callable[[str], None]) -> Ite
             say(f"{name}: {size:,} rows")
             view, broken = profile(look, TABLES[name])
             found += [*broken, *two_sources(look, TABLES[name], view), *references(look, TABLES[name])]
-            found += before_installed(look, TABLES[name])
+            found += [*before_installed(look, TABLES[name]), *plans_by_usage(look, TABLES[name])]
             yield name, view
 
 

@@ -19,7 +19,10 @@ from features.validation.findings import Finding, Look, Severity, finding
 from features.validation.rules import RowRule, row_rules
 from features.workspace import SQL_TYPES, ident, quote
 
-__all__ = ["ColumnProfile", "TableProfile", "before_installed", "own_rules", "profile", "references", "two_sources"]
+__all__ = [
+    "ColumnProfile", "TableProfile", "before_installed", "own_rules", "plans_by_usage", "profile", "references",
+    "two_sources",
+]  # fmt: skip
 
 STAND_INS = ("?", "-", "--", "n/a", "na", "#n/a", "nan", "null", "none", "nil", "unknown", "未知", "无")
 """Words that exports write where they have nothing to say."""
@@ -190,6 +193,19 @@ def before_installed(look: Look, table: Table) -> Iterator[Finding]:
     examples = look.examples(shown) if count else ()
     of = look.sizes[table.name]
     yield finding("warning", "before_installed", table.name, "event_time", count=count, of=of, examples=examples)
+
+
+def plans_by_usage(look: Look, table: Table) -> Iterator[Finding]:
+    """Maintenance plans that no instant can be read from: when a usage will be reached is not computed."""
+    stored = look.snapshot.columns(table.name)
+    if table.name != "maintenance_plans" or "interval_usage" not in stored:
+        return
+    others = [f"{name} IS NULL" for name in ("due_at", "interval_days") if name in stored]
+    where = " AND ".join(["interval_usage IS NOT NULL", *others])
+    count = look.row(f"SELECT count(*) AS n FROM {table.name} WHERE {where}")["n"]
+    examples = look.broken(table.name, where, ("interval_usage",)) if count else ()
+    of = look.sizes[table.name]
+    yield finding("note", "plan_by_usage", table.name, "due_at", count=count, of=of, unit="plans", examples=examples)
 
 
 def _reference(look: Look, table: Table, column: Column) -> Iterator[Finding]:

@@ -93,6 +93,17 @@ def test_a_ticket_that_ends_some_hours_before_it_begins_is_reported(found):
     assert hit.examples[0]["closed_at"] == "2023-01-05 10:00:00"
 
 
+def test_plans_by_usage_alone_are_noted_for_they_give_no_feature(found):
+    def plan(n: int, **more):
+        return {"plan_id": f"P{n}", "asset_id": "A1", "component": "pump", **more}
+
+    plans = [plan(1, interval_usage=500.0), plan(2, interval_usage=500.0, due_at=day(9)), plan(3, interval_days=30.0),
+             plan(4, interval_usage=500.0, interval_days=30.0), plan(5)]  # fmt: skip
+    hit = found(maintenance_plans=plans)["plan_by_usage", "maintenance_plans.due_at"]
+    assert (hit.severity, hit.count, hit.of, hit.unit) == ("note", 1, 5, "plans")
+    assert hit.examples[0]["plan_id"] == "P1"
+
+
 def test_rows_committed_against_a_later_rule_are_errors(found):
     hit = found(readings=[reading("A1", 0, 50.0), reading("A1", 1, 5.0), reading("A2", 1, 5.0)])
     assert hit["out_of_range", "readings.bar"].severity == "error"
