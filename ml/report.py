@@ -1,4 +1,4 @@
-"""One-file HTML reports: no script, no font, no picture from elsewhere; readable in ten years.
+"""One-file HTML reports: no script, no font, no picture from elsewhere; readable in ten years; and their wording.
 
 Texts come in English and Simplified Chinese. What a code means is worded beside the code
 (:mod:`features.validation.reasons`); the Chinese wording of codes and headings lies in
@@ -10,16 +10,65 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from features.validation import Report
+    from features.validation.findings import Finding
+    from features.validation.readiness import Capability
+    from features.validation.report import SetAside
 
-__all__ = ["LANGUAGES", "validation_page", "wording"]
+__all__ = ["LANGUAGES", "Wording", "validation_page", "wording"]
 
 LANGUAGES: tuple[str, ...] = ("en", "zh-CN")
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What a report says, in one language.
+
+    Raises
+    ------
+    ValueError
+        `language` is not one of :data:`LANGUAGES`.
+    """
+
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        if self.language not in LANGUAGES:
+            raise ValueError(f"language {self.language!r}; expected one of {', '.join(LANGUAGES)}")
+
+    @cached_property
+    def _words(self) -> Mapping[str, Any]:
+        return wording(self.language)
+
+    def text(self, english: str) -> str:
+        """A heading or a single word."""
+        return str(self._words["text"].get(english, english))
+
+    def line(self, english: str, **values: object) -> str:
+        """A line of the terminal's report; `english` is its pattern."""
+        return str(self._words["terminal"].get(english, english)).format(**values)
+
+    def meaning(self, one: Finding | SetAside) -> str:
+        """What a finding's code means."""
+        return _worded(self._words, "meaning", one.code, one.meaning)
+
+    def advice(self, one: Finding | SetAside) -> str:
+        """What to do about it."""
+        return _worded(self._words, "advice", one.code, one.advice)
+
+    def instead(self, one: Capability) -> str:
+        """What happens instead of a capability that is not ready."""
+        return str(self._words["fallback"].get(one.fallback, one.instead))
+
+    def said(self, sentence: str) -> str:
+        """A sentence with figures in it."""
+        return _said(self._words["phrase"], sentence)
 
 
 def validation_page(report: Report, language: str = "en") -> str:
@@ -32,27 +81,22 @@ def validation_page(report: Report, language: str = "en") -> str:
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    if language not in LANGUAGES:
-        raise ValueError(f"language {language!r}; expected one of {', '.join(LANGUAGES)}")
-    words = wording(language)
+    words = Wording(language)
     rooms = Environment(
         loader=PackageLoader("ml"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     rooms.filters["n"] = lambda number: f"{number:,}"
     return rooms.get_template("validation.html.j2").render(
-        report=report, language=language, t=lambda text: words["text"].get(text, text),
-        meaning=lambda one: _worded(words, "meaning", one.code, one.meaning),
-        advice=lambda one: _worded(words, "advice", one.code, one.advice),
-        instead=lambda one: words["fallback"].get(one.fallback, one.instead),
-        said=lambda sentence: _said(words["phrase"], sentence),
+        report=report, language=language, t=words.text, meaning=words.meaning, advice=words.advice,
+        instead=words.instead, said=words.said,
     )  # fmt: skip
 
 
 @cache
 def wording(language: str) -> Mapping[str, Any]:
-    """Wording by kind (``text``, ``meaning``, ``advice``, ``fallback``, ``phrase``); empty for English."""
+    """Wording by kind: ``text``, ``terminal``, ``meaning``, ``advice``, ``fallback``, ``phrase``; empty for English."""
     if language == "en":
-        return {"text": {}, "meaning": {}, "advice": {}, "fallback": {}, "phrase": {}}
+        return {kind: {} for kind in ("text", "terminal", "meaning", "advice", "fallback", "phrase")}
     return tomllib.loads(resources.files("ml").joinpath(f"templates/{language}.toml").read_text(encoding="utf-8"))
 
 

@@ -18,35 +18,48 @@ if TYPE_CHECKING:
     from features.validation import Report
     from features.validation.findings import Finding
     from features.validation.readiness import Purpose
+    from ml.report import Wording
 
 LISTED = 12
 """Findings and examples listed on a terminal; ``--json`` and ``--html`` have all."""
 
 WIDTH = 110
-"""Columns of running text."""
+"""Columns of running text; a Chinese letter takes two."""
 
-CAPABILITIES = {"risk_by_component": "risk by component", "risk": "risk", "volume": "volume", "readings": "readings"}
+LABEL = 9
+"""Columns of the label before it."""
 
 
-def print_report(report: Report) -> None:
+def print_report(report: Report, words: Wording) -> None:
     """Print what is there, what was found, what is set aside, and what can be learned."""
     console.table(
-        ("table", "rows", "from", "to", "sources"),
+        [words.text(head) for head in ("table", "rows", "from", "to", "sources")],
         [(t.name, f"{t.rows:,}", _day(t.first_at), _day(t.last_at), ", ".join(t.sources)) for t in report.tables],
-        title="What is there",
+        title=words.text("What is there"),
     )
-    _print_set_aside(report)
-    _print_findings(report)
-    _print_knowing(report)
-    _print_readiness(report)
+    _print_set_aside(report, words)
+    _print_findings(report, words)
+    _print_knowing(report, words)
+    _print_readiness(report, words)
 
 
-def purpose_lines(purpose: Purpose) -> list[str]:
+def purpose_lines(purpose: Purpose, words: Wording) -> list[str]:
     """What the workspace can be used for and what happens instead of more, or what stands against it."""
-    if purpose.capability is None:
-        return [f"Not usable for {purpose.name}: {blocker}." for blocker in purpose.blockers]
-    told = filter(None, (purpose.capability.why, purpose.capability.instead))
-    return [f"Usable for {purpose.name}: {' → '.join(told)}."]
+    name, judged = words.text(purpose.name), purpose.capability
+    if judged is None:
+        pattern = "Not usable for {purpose}: {why}."
+        return [words.line(pattern, purpose=name, why=words.said(blocker)) for blocker in purpose.blockers]
+    told = " → ".join(filter(None, (words.said(judged.why), words.instead(judged))))
+    return [words.line("Usable for {purpose}: {why}.", purpose=name, why=told)]
+
+
+def count_line(report: Report, words: Wording) -> str:
+    """How many checks found what."""
+    return words.line(
+        "{checks} checks: {errors} errors, {warnings} warnings, {notes} notes, {passed} passed.",
+        checks=len(report.findings), errors=len(report.found("error")), warnings=len(report.found("warning")),
+        notes=len(report.found("note")), passed=report.passed,
+    )  # fmt: skip
 
 
 def print_sample(table: str, rows: Sequence[Mapping[str, str]]) -> None:
@@ -56,83 +69,109 @@ def print_sample(table: str, rows: Sequence[Mapping[str, str]]) -> None:
         _block(f"{n:>5}", ", ".join(f"{name} = {value}" for name, value in row.items() if value))
 
 
-def _print_findings(report: Report) -> None:
+def _print_findings(report: Report, words: Wording) -> None:
     found = [f for f in (*report.found("error"), *report.found("warning"), *report.found("note")) if not _absent(f)]
     if found:
-        click.echo("\nWhat was found")
+        click.echo(f"\n{words.text('What was found')}")
     for one in found[:LISTED]:
-        _block(one.severity, f"{one.place}: {one.count:,} of {one.of:,} {one.unit}: {one.meaning}")
-        for more in filter(None, (one.detail, _first(one))):
+        told = {"count": f"{one.count:,}", "of": f"{one.of:,}", "unit": words.text(one.unit)}
+        pattern = "{place}: {count} of {of} {unit}: {meaning}"
+        _block(words.text(one.severity), words.line(pattern, place=one.place, meaning=words.meaning(one), **told))
+        for more in filter(None, (words.said(one.detail), _first(one, words))):
             _block("", more)
-        _block("", f"→ {one.advice}.")
+        _block("", words.line("→ {advice}.", advice=words.advice(one)))
     if len(found) > LISTED:
-        click.echo(f"… and {len(found) - LISTED} more: foremend validate --html report.html")
+        click.echo(words.line("… and {more} more: foremend validate --html report.html", more=len(found) - LISTED))
     absent = [f.table for f in report.findings if f.count and _absent(f)]
     if absent:
-        _block("note", f"not connected (risk needs assets and failures, volume needs tickets): {', '.join(absent)}")
+        pattern = "not connected (risk needs assets and failures, volume needs tickets): {tables}"
+        _block(words.text("note"), words.line(pattern, tables=", ".join(absent)))
 
 
 def _absent(one: Finding) -> bool:
     return one.code == "not_connected" and one.severity == "note"
 
 
-def _first(one: Finding) -> str:
+def _first(one: Finding, words: Wording) -> str:
     if not one.examples:
         return ""
-    return "first: " + ", ".join(f"{name} = {value}" for name, value in one.examples[0].items() if value)
+    return words.line("first: {example}", example=", ".join(f"{n} = {v}" for n, v in one.examples[0].items() if v))
 
 
 def _block(label: str, text: str) -> None:
-    click.echo(
-        textwrap.fill(text, WIDTH, initial_indent=f"{label:<9}", subsequent_indent=" " * 9, break_on_hyphens=False)
-    )
+    from rich.cells import cell_len
+
+    width = max(1, WIDTH - LABEL) * len(text) // max(1, cell_len(text))  # of letters, by their mean width
+    lines = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+    click.echo(label + " " * (LABEL - cell_len(label)) + f"\n{' ' * LABEL}".join(lines))
 
 
-def _print_set_aside(report: Report) -> None:
+def _print_set_aside(report: Report, words: Wording) -> None:
     if report.set_aside:
-        click.echo("\nIn quarantine: rows that were not used, or lost a value")
+        click.echo(f"\n{words.line('In quarantine: rows that were not used, or lost a value')}")
     for one in report.set_aside:
-        _block("", f"{one.source} → {one.table}: {one.rows:,} rows: {one.code}: {one.meaning}")
-        _block("", f"→ {one.advice}.")
+        told = {"source": one.source, "table": one.table, "rows": f"{one.rows:,}", "code": one.code}
+        _block("", words.line("{source} → {table}: {rows} rows: {code}: {meaning}", meaning=words.meaning(one), **told))
+        _block("", words.line("→ {advice}.", advice=words.advice(one)))
 
 
-def _print_knowing(report: Report) -> None:
+def _print_knowing(report: Report, words: Wording) -> None:
     states = report.final_states
     if not states:
         return
-    click.echo("\nFinal states: unusable as a feature before the instant that reveals them")
-    for by in dict.fromkeys((s.table, s.revealed_by) for s in states):
-        of = [s for s in states if (s.table, s.revealed_by) == by]
-        never = [f"{s.column} ({s.never:,} of {s.filled:,})" for s in of if s.never]
-        _block("", f"{by[0]}, known only at {by[1]}: {', '.join(s.column for s in of)}")
+    click.echo(f"\n{words.line('Final states: unusable as a feature before the instant that reveals them')}")
+    for table, by in dict.fromkeys((s.table, s.revealed_by) for s in states):
+        of = [s for s in states if (s.table, s.revealed_by) == (table, by)]
+        never = [
+            words.line("{column} ({never} of {filled})", column=s.column, never=f"{s.never:,}", filled=f"{s.filled:,}")
+            for s in of if s.never
+        ]  # fmt: skip
+        columns = ", ".join(s.column for s in of)
+        _block("", words.line("{table}, known only at {by}: {columns}", table=table, by=by, columns=columns))
         if never:
-            _block("", f"never known, because {by[1]} is empty: {', '.join(never)}")
-    _block("", f"→ If your source gives the value as first entered, declare in it, e.g., {states[0].reveals}.")
+            _block("", words.line("never known, because {by} is empty: {columns}", by=by, columns=", ".join(never)))
+    pattern = "→ If your source gives the value as first entered, declare in it, e.g., {reveals}."
+    _block("", words.line(pattern, reveals=states[0].reveals))
 
 
-def _print_readiness(report: Report) -> None:
+def _print_readiness(report: Report, words: Wording) -> None:
     """A matrix of verdicts, then why, for every verdict below ready; classes alike are told together."""
     if not report.readiness:
         return
+    heads = [words.text(head) for head in ("class", "assets", "failures")]
     console.table(
-        ("class", "assets", "failures", *CAPABILITIES.values()),
+        [*heads, *(_capability(judged.name, words) for judged in report.readiness[0].capabilities)],
         [
-            (c.asset_class, f"{c.assets:,}", f"{c.failures:,}", *(p.verdict for p in c.capabilities))
+            (_class(c.asset_class, words), f"{c.assets:,}", f"{c.failures:,}",
+             *(words.text(p.verdict) for p in c.capabilities))
             for c in report.readiness
         ],
-        title="\nReadiness",
-    )
+        title=f"\n{words.line('Readiness')}",
+    )  # fmt: skip
     alike: dict[tuple[str, str, str], list[str]] = {}
     for one in report.readiness:
         for judged in one.capabilities:
             if judged.verdict != "ready":
-                key = (judged.name, judged.verdict, judged.instead)
-                alike.setdefault(key, []).append(f"{one.asset_class} ({judged.why})")
+                key = (judged.name, judged.verdict, words.instead(judged))
+                told = words.line("{kind} ({why})", kind=_class(one.asset_class, words), why=words.said(judged.why))
+                alike.setdefault(key, []).append(told)
     for (name, verdict, instead), why in alike.items():
-        more = f" and {len(why) - LISTED // 3} more" if len(why) > LISTED // 3 else ""
-        click.echo(f"{CAPABILITIES[name]}, {verdict}:")
-        _block("", "; ".join(why[: LISTED // 3]) + more)
-        _block("", f"→ {instead}.")
+        capability = _capability(name, words)
+        click.echo(words.line("{capability}, {verdict}:", capability=capability, verdict=words.text(verdict)))
+        shown, more = "; ".join(why[: LISTED // 3]), len(why) - LISTED // 3
+        _block("", words.line("{shown} and {more} more", shown=shown, more=more) if more > 0 else shown)
+        _block("", words.line("→ {advice}.", advice=instead))
+
+
+def _capability(name: str, words: Wording) -> str:
+    return words.text(name).replace("_", " ")
+
+
+def _class(name: str, words: Wording) -> str:
+    """The name of a class; those of ours are worded, the company's are kept."""
+    from features.validation.readiness import FLEET
+
+    return words.text(name) if name in {FLEET, "all"} else name
 
 
 def print_failures(found: Failures, *, as_json: bool) -> None:

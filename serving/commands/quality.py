@@ -14,6 +14,7 @@ from serving.files import written, written_if_asked
 if TYPE_CHECKING:
     from features.config import Config, FailureRule
     from features.validation import Report
+    from ml.report import Wording
 
 
 NEXT = {"risk": "foremend labels; then foremend train risk", "volume": "foremend forecast"}
@@ -48,6 +49,7 @@ def validate(
     """  # noqa: D301
     from features.validation import validate as check
     from features.workspace import Workspace
+    from ml.report import Wording, validation_page
     from serving.sections import check_sections
 
     snapshot = Workspace.open(workspace).pin()
@@ -59,9 +61,8 @@ def validate(
     with written_if_asked(html) as page:
         report = check(snapshot, say=console.say)
         if page is not None:
-            from ml.report import validation_page
-
             page.write_text(validation_page(report, language or report.language), encoding="utf-8")
+    words = Wording(language or report.language)
     if html is not None:
         console.say(f"Wrote {html}")
     if as_json:
@@ -69,24 +70,20 @@ def validate(
 
         console.to_json(as_data(report))
     elif html is None:
-        quality_text.print_report(report)
-    return _verdict(report, strict=strict)
+        quality_text.print_report(report, words)
+    return _verdict(report, words, strict=strict)
 
 
-def _verdict(report: Report, *, strict: bool) -> int:
+def _verdict(report: Report, words: Wording, *, strict: bool) -> int:
     """Say how it ends, and the next command; the exit code."""
     for purpose in report.purposes:
-        for line in quality_text.purpose_lines(purpose):
+        for line in quality_text.purpose_lines(purpose, words):
             console.say(line)
-    errors = len(report.found("error"))
-    console.say(
-        f"{len(report.findings)} checks: {errors} errors, {len(report.found('warning'))} warnings, "
-        f"{len(report.found('note'))} notes, {report.passed} passed."
-    )
+    console.say(quality_text.count_line(report, words))
     usable = [purpose.name for purpose in report.purposes if purpose.usable]
     if usable:
         console.say(f"Next: {NEXT[usable[0]]}")
-    return 2 if report.blockers or (strict and errors) else 0
+    return 2 if report.blockers or (strict and report.found("error")) else 0
 
 
 def _sampled(drawn: Mapping[str, list[dict[str, Any]]], out: Path | None, *, as_json: bool) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import ml
+import serving
 from features.validation.readiness import FALLBACKS
 from features.validation.reasons import REASONS
 from ml.report import wording
@@ -27,6 +28,22 @@ def test_every_heading_of_the_template_is_worded_in_chinese():
     headings = set(re.findall(r't\("([^"]+)"\)', TEMPLATE.read_text(encoding="utf-8")))
     assert len(headings) > 30
     assert headings <= set(wording("zh-CN")["text"])
+
+
+def test_every_line_of_the_terminal_is_worded_in_chinese_with_the_same_figures():
+    from string import Formatter
+
+    source = Path(serving.__file__).with_name("quality_text.py").read_text(encoding="utf-8")
+    said = wording("zh-CN")["terminal"]
+    used = set(re.findall(r'(?:line\(\s*|pattern = )["\']([^"]+?)["\'](?:,|\)|\n)', source))
+    assert used == set(said)
+    for english, chinese in said.items():
+        fields = [{name for _, name, *_ in Formatter().parse(text) if name} for text in (english, chinese)]
+        assert fields[0] == fields[1], english
+    heads = set(re.findall(r'words\.text\("([^"]+)"\)', source))
+    assert {*heads, "table", "rows", "from", "to", "sources", "class", "assets", "failures"} <= set(
+        wording("zh-CN")["text"]
+    )
 
 
 SENTENCES = [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from rich.cells import cell_len
 
 from serving.cli import run
 
@@ -55,6 +57,34 @@ def test_validate_shows_findings_readiness_and_the_next_command(folder, capsys):
     assert "→ Write the id alike" in out
     assert "age-only" in out or "fleet's base rate" in out
     assert "Next: foremend labels" in err
+
+
+def test_the_terminal_speaks_the_workspaces_language_or_the_one_asked_for(folder, capsys):
+    def said(*args):
+        assert call(folder, "validate", *args) == 0
+        return capsys.readouterr()
+
+    english, asked = said(), said("--language", "zh-CN")
+    toml = folder / "foremend.toml"
+    toml.write_text(toml.read_text(encoding="utf-8").replace("[time]", 'language = "zh-CN"\n[time]'), encoding="utf-8")
+    assert said().out == asked.out
+    assert said("--language", "en").out == english.out
+    assert "services.asset_id：共 5 行，其中 1 行：若忽略空格、大小写或前导零，编号本可对应" in asked.out
+    assert "→ 请让两个来源的查询以相同方式书写编号。" in asked.out
+    assert "全部设备" in asked.out
+    assert "项检查：2 项错误" in asked.err
+    kept = {"tickets", "assets", "services", "readings"}  # names of tables and columns are kept
+    told = [line for line in asked.out.splitlines() if not line.startswith((*kept, "提示"))]
+    words = {w for line in told for w in re.findall(r"[A-Za-z]{3,}(?: [a-z]{2,})+", line)}
+    assert words == set()
+
+
+def test_running_text_fits_a_terminal_in_either_language(folder, capsys):
+    for language in ("en", "zh-CN"):
+        assert call(folder, "validate", "--language", language) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" " * 9)]
+        assert lines
+        assert max(map(cell_len, lines)) <= 112
 
 
 def test_strict_fails_on_an_error_that_is_otherwise_usable(folder, capsys):
