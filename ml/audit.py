@@ -15,7 +15,7 @@ feature's own accuracy accuses nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -82,7 +82,7 @@ class Audit:
     values
         Values that were built again and compared.
     instants
-        Cut-offs at which.
+        Cut-offs at which all features were; groups in SQL at more.
     """
 
     values: int
@@ -129,8 +129,17 @@ def audit(snapshot: Snapshot, material: Material, say: Say = lambda _: None) -> 
             values += len(built) * (len(again.columns) - 2)
             for leak in changed(built, again):
                 found.setdefault(leak.feature, leak)
-    leaks = [*found.values(), *presence(material.rows["train"], material.labels["train"]), *split(material)]
-    return Audit(values, len(rounds[-1][1]), material.grid.shape[1] - 2, tuple(leaks))
+    names, horizon = _written(material, own), material.config.decision_days
+    told = presence(material.rows["train"], material.labels["train"], names, horizon)
+    return Audit(values, INSTANTS, material.grid.shape[1] - 2, (*found.values(), *told, *split(material)))
+
+
+def _written(material: Material, groups: Sequence[str]) -> list[str]:
+    """Features of groups in SQL, and attributes of a company's own: what somebody else decides to deliver."""
+    return [
+        f.name for f in material.feature_set.features
+        if f.name in material.grid.columns and (f.group in groups or (f.source == "assets" and f.window_days is None))
+    ]  # fmt: skip
 
 
 def changed(built: pd.DataFrame, again: pd.DataFrame) -> Iterator[Leak]:
@@ -155,34 +164,44 @@ def changed(built: pd.DataFrame, again: pd.DataFrame) -> Iterator[Leak]:
             yield Leak("rebuild", name, int(unlike.sum()), len(built), asset, as_of, sentence)
 
 
-def presence(rows: pd.DataFrame, labels: Labels) -> Iterator[Leak]:
-    """Features whose being there, or missing, tells the failed rows from the others."""
-    place = len(labels.horizons_days) // 2
-    seen, failed = labels.known[:, place], labels.failed[:, place]
-    outcome = failed[seen]
+def presence(rows: pd.DataFrame, labels: Labels, features: Iterable[str], horizon: float) -> Iterator[Leak]:
+    """Features whose being there, or missing, tells the failed rows from the others.
+
+    Parameters
+    ----------
+    features
+        Those to judge. Of the engine's own what is missing is known, and may honestly tell: days since
+        the last failure are missing where there was none.
+    horizon
+        One of the labels'.
+    """
+    of_horizon = labels.horizons_days.index(horizon)
+    seen = labels.known[:, of_horizon]
+    outcome = labels.failed[seen, of_horizon]
     if min(outcome.sum(), (~outcome).sum()) < FEWEST:
         return
-    for name in (c for c in rows.columns if c not in {"asset_id", "as_of"}):
+    for name in features:
         there = rows[name].notna().to_numpy()[seen]
         auc = 0.5 + (there[outcome].mean() - there[~outcome].mean()) / 2  # of a yes-or-no ranking
         if auc >= TELLING or auc <= 1 - TELLING:
-            place_of = int(np.flatnonzero(seen)[(there == (auc > 0.5)) & outcome][0])
-            asset, as_of = str(rows["asset_id"].iloc[place_of]), rows["as_of"].iloc[place_of]
+            telling = (there == (auc > 0.5)) & outcome
+            place = int(np.flatnonzero(seen)[telling][0])
+            asset, as_of = str(rows["asset_id"].iloc[place]), rows["as_of"].iloc[place]
             sentence = (
-                f"{name} is there for {there[outcome].mean():.0%} of the rows that fail within "
-                f"{labels.horizons_days[place]:g} days and for {there[~outcome].mean():.0%} of the others: "
-                f"its presence alone ranks them (ROC {max(auc, 1 - auc):.2f}), e.g. {asset} at {as_of:%Y-%m-%d %H:%M} UTC"
+                f"{name} is there for {there[outcome].mean():.0%} of the rows that fail within {horizon:g} days and for "
+                f"{there[~outcome].mean():.0%} of the others: its presence alone ranks them "
+                f"(ROC {max(auc, 1 - auc):.2f}), e.g. {asset} at {as_of:%Y-%m-%d %H:%M} UTC"
             )
-            yield Leak("presence", name, int((there & outcome).sum()), int(outcome.sum()), asset, as_of, sentence)
+            yield Leak("presence", name, int(telling.sum()), int(outcome.sum()), asset, as_of, sentence)
 
 
 def split(material: Material) -> Iterator[Leak]:
     """Slices with a label that ends after the first cut-off of the next."""
-    longest = [pd.Timedelta(days=h) for h in material.config.horizons_days]
+    horizons = [pd.Timedelta(days=h) for h in material.config.horizons_days]
     for name, following in pairwise(SLICES):
         rows, labels = material.rows[name], material.labels[name]
         first = material.rows[following]["as_of"].min()
-        for place, horizon in enumerate(longest):
+        for place, horizon in enumerate(horizons):
             late = labels.known[:, place] & (rows["as_of"] + horizon > first).to_numpy()
             if late.any():
                 at = int(late.argmax())
@@ -199,7 +218,8 @@ def _spread(cutoffs: Sequence[datetime], count: int) -> list[datetime]:
 
 def _equal(ours: pd.Series, theirs: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(ours) and pd.api.types.is_numeric_dtype(theirs):
-        return (ours - theirs).abs() <= TOLERANCE * (1 + ours.abs())
+        near = (ours - theirs).abs() <= TOLERANCE * (1 + ours.abs())
+        return (ours == theirs) | (near & np.isfinite(ours))
     return ours == theirs
 
 

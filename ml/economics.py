@@ -74,10 +74,13 @@ def _never(nights: Nights, _policy: PolicyConfig, _parameter: float) -> Numbers:
 
 
 def _periodic(nights: Nights, _policy: PolicyConfig, days: float) -> Numbers:
-    """Each asset every so many days, the assets spread evenly over them."""
+    """Each asset on the first night after every so many days, their turns spread evenly; who is left out goes round."""
     asset = pd.factorize(nights.probabilities["asset_id"], sort=True)[0]
-    day = (nights.probabilities["as_of"] - nights.probabilities["as_of"].min()) // pd.Timedelta(days=1)
-    return np.where((day.to_numpy() + asset) % int(days) == 0, 1.0, -1.0)
+    at = ((nights.probabilities["as_of"] - nights.probabilities["as_of"].min()) // pd.Timedelta(days=1)).to_numpy()
+    every = np.unique(at)
+    before = np.append(-1, every[:-1])[np.searchsorted(every, at)]
+    due = (at + asset) // int(days) > (before + asset) // int(days)
+    return np.where(due, 1.0 + (asset * 7919 + at) % 1009 / 1009, -1.0)
 
 
 def _threshold(nights: Nights, _policy: PolicyConfig, least: float) -> Numbers:
@@ -89,7 +92,7 @@ def _top(nights: Nights, _policy: PolicyConfig, _parameter: float) -> Numbers:
 
 
 def _saving(nights: Nights, policy: PolicyConfig, _parameter: float) -> Numbers:
-    return policy.failure_cost * nights.short() - policy.visit_cost
+    return _index(nights, policy, 0.0)
 
 
 def _index(nights: Nights, policy: PolicyConfig, weight: float) -> Numbers:
@@ -107,7 +110,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "index": Rule("saving tonight, and w of what a later visit could save", _index, tuple(n / 20 for n in range(11))),
     }
 )  # fmt: skip
-"""Every rule, by name; ``index`` is the one that ``foremend score`` follows."""
+"""Every rule, by name; ``index`` is the ticket policy's, with the weight that `later_weight` names there."""
 
 
 @dataclass(frozen=True)

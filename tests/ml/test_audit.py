@@ -134,11 +134,23 @@ def test_data_that_are_there_because_of_the_outcome_are_found_by_their_presence(
     measured = np.where(failed | (rng.random(len(spine)) < 0.02), 1.0, np.nan)
     often = np.where(rng.random(len(spine)) < np.where(failed, 0.7, 0.4), 1.0, np.nan)  # tells a little, honestly
     rows = spine.assign(taken_after=measured, often=often, always=1.0)
-    (leak,) = presence(rows, labels)
-    assert (leak.feature, leak.kind) == ("taken_after", "presence")
+    names = ["taken_after", "often", "always"]
+    (leak,) = presence(rows, labels, names, 14)
+    assert (leak.feature, leak.kind, leak.rows) == ("taken_after", "presence", int(failed.sum()))
     assert "its presence alone ranks them" in leak.sentence
+    gone = rows.assign(gone=rows["taken_after"].isna().map({True: 1.0, False: np.nan}))
+    (other,) = presence(gone, labels, ["gone"], 14)
+    assert other.rows == int(failed.sum())
+    assert list(presence(rows, labels, ["often", "always"], 14)) == []
     few = label(spine, failures.head(1), modes=("any",), until=start + pd.Timedelta(days=60))
-    assert list(presence(rows.head(30), few)) == [] or few.failed.sum() >= 20
+    assert 0 < few.failed[:, 2].sum() < 20
+    assert list(presence(rows, few, names, 14)) == []
+
+
+def test_infinite_values_that_are_the_same_are_no_leak() -> None:
+    table = pd.DataFrame({"asset_id": ["A", "B"], "as_of": pd.Timestamp("2024-01-01T16:00Z"), "x": [np.inf, np.nan]})
+    assert list(changed(table, table.copy())) == []
+    assert [leak.rows for leak in changed(table, table.assign(x=[-np.inf, np.nan]))] == [1]
 
 
 # ── dozens at random ────────────────────────────────────────────────────────────────────────────

@@ -37,7 +37,7 @@ def test_every_rule_is_compared_at_every_capacity_and_doing_nothing_costs_one() 
     assert {e.rule for e in found if e.parameter is None} == {"run_to_failure", "top_k", "saving"}
 
 
-def test_the_index_rule_is_the_one_that_scoring_follows() -> None:
+def test_the_index_rule_is_the_ticket_policys_at_the_tuned_weight() -> None:
     past = nights()
     policy = PolicyConfig(later_weight=0.25, capacity_per_run=2)
     index = next(e for e in compare(past, past, policy, (2,)) if e.rule == "index")
@@ -76,6 +76,16 @@ def test_periodic_visits_ask_no_model() -> None:
     np.testing.assert_array_equal(*values)
     days = past.probabilities[values[0] > 0].groupby("asset_id")["as_of"].diff().dropna()
     assert set(days) == {pd.Timedelta(days=14)}
+
+
+@pytest.mark.parametrize(("step", "every"), [(2, 10), (3, 30), (6, 7)])
+def test_periodic_visits_reach_every_asset_where_nights_are_not_daily(step: int, every: int) -> None:
+    past = nights(120, 7)
+    rows = past.probabilities[(past.probabilities["as_of"] - START) // pd.Timedelta(days=1) % step == 0]
+    due = RULES["periodic"].value(Nights(rows, past.failures), PolicyConfig(), float(every)) > 0
+    visits = rows[due].groupby("asset_id").size()
+    assert len(visits) == 7
+    assert visits.between(120 // max(every, step) - 1, 120 // max(every, step) + 1).all()
 
 
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.blind])
