@@ -74,6 +74,11 @@ class Scored:
         return self.run.policy.visit_cost / prevented
 
     @property
+    def nothing_pays(self) -> bool:
+        """Whether the best visit of any free asset costs more than it saves; full crews are another matter."""
+        return self.best_value is not None and self.best_value <= 0
+
+    @property
     def proposed(self) -> int:
         """How many visits were proposed."""
         return self.decisions.get(PROPOSED, 0)

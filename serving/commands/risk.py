@@ -198,7 +198,7 @@ def _print_run(scored: Scored) -> None:
     meanings = {PROPOSED: f"worth a visit: saving {_costs(run.policy)}", **WHY_NOT}
     rows = [(f"{scored.decisions.get(name, 0):,}", name, meaning) for name, meaning in meanings.items()]
     console.table(("assets", "decision", "meaning"), [row for row in rows if row[0] != "0"])
-    if not scored.proposed and scored.decisions.get("no_saving") and scored.pays_from is not None:
+    if scored.nothing_pays and scored.pays_from is not None:
         console.say(
             f"No visit pays at a failure's cost of {run.policy.failure_cost:g}; the best one would from "
             f"{scored.pays_from:.3g} on. Say your costs in foremend.toml: [policy] failure_cost and visit_cost."

@@ -19,7 +19,7 @@ from features.wording import Words
 from features.workspace import Workspace
 from ml.policy import PolicyConfig
 from ml.risk import RiskConfig, RiskModel, Slice
-from serving.scoring import answer, settle
+from serving.scoring import Scored, answer, settle
 from serving.settings import Settings
 from serving.store import ScoringRun, newest_run, open_store
 from serving.store.scores import probabilities_of
@@ -106,6 +106,24 @@ def test_newer_data_of_the_same_night_have_only_the_crews_that_are_left(
     again = settle(engine, newer, answers(a=(0.9, 0.9), b=(0.8, 0.8), c=(0.7, 0.7), d=(0.6, 0.6)), "w1")
     assert again.decisions == {"open_episode": 2, "proposed": 1, "no_capacity": 1}
     assert set(proposed(engine)) == {"a", "b", "c"}
+
+
+def test_full_crews_are_not_taken_for_visits_that_do_not_pay(engine: Engine, make_run: Runs, answers: Answers) -> None:
+    policy = PolicyConfig(capacity_per_run=1)
+    settle(engine, make_run(policy=policy), answers(**FLEET), "w1")
+    full = settle(engine, make_run(policy=policy, data_versions={"assets": 2}), answers(**FLEET), "w1")
+    assert full.decisions == {"open_episode": 1, "no_capacity": 2, "no_saving": 1}
+    assert not full.nothing_pays
+    dear = PolicyConfig(capacity_per_run=1, visit_cost=50.0)
+    assert settle(engine, make_run(policy=dear, as_of=AS_OF + DAY), answers(**FLEET), "w1").nothing_pays
+
+
+def test_what_the_terminal_says_where_the_crews_are_full(make_run: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    from serving.commands.risk import _print_run
+
+    for best, told in ((2.5, False), (-0.5, True)):
+        _print_run(Scored(make_run(), 3, {"no_capacity": 1, "no_saving": 2}, best_value=best))
+        assert ("No visit pays" in capsys.readouterr().err) == told
 
 
 def test_an_asset_rests_while_its_episode_is_open_and_cools_down(
