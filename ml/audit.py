@@ -216,10 +216,10 @@ def _spread(cutoffs: Sequence[datetime], count: int) -> list[datetime]:
     return [pd.Timestamp(cutoffs[place]).to_pydatetime() for place in places]
 
 
-def _equal(ours: pd.Series, theirs: pd.Series) -> pd.Series:
+def _equal(ours: pd.Series, theirs: pd.Series) -> pd.Series[bool]:
     if pd.api.types.is_numeric_dtype(ours) and pd.api.types.is_numeric_dtype(theirs):
         near = (ours - theirs).abs() <= TOLERANCE * (1 + ours.abs())
-        return (ours == theirs) | (near & np.isfinite(ours))
+        return (ours == theirs) | (near & ~ours.isin([np.inf, -np.inf]))
     return ours == theirs
 
 

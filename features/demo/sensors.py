@@ -15,15 +15,16 @@ from features.demo.world import BLOCK, CHANNELS, COMPONENTS, MODELS, stream
 __all__ = ["alarms", "readings"]
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 LOST_SHARE, NULL_SHARE = 0.004, 0.003
 """Share of readings that never arrived, and of values that are empty."""
 SILENCES_A_YEAR, SILENCE_DAYS = 0.5, 4
 CAMPAIGNS_A_YEAR, CAMPAIGN_DAYS = 5.0, 8
 """Spells of heavy load that move the channels and harm nothing."""
-RENEWAL_SHIFT = 0.7
+RENEWAL_SHIFT = 0.35
 """Spread of the level that a new component brings, in the channel's spreads."""
-RAMP_DAYS = 3.0
+RAMP_DAYS = 0.6
 """Days after onset at which a channel shows 63 % of the full shift."""
 NOISE_ALARMS = 0.006
 """Alarms without cause, per day and code."""
@@ -96,13 +97,30 @@ def _load(rng: np.random.Generator, hour: Floats, days: Calendar) -> Floats:
 
 def _wear(rng: np.random.Generator, history: History, c: int, moment: Floats) -> Floats:
     """The shift that degradation of component `c` gives its channel, and the level that its renewal brought."""
-    within = moment - np.floor(moment)
-    worn = history.degraded[:, :, c].T[:, :, None]
-    ramp = np.where(worn > 0, 1 - np.exp(-(np.maximum(worn - 1, 0) + within + 0.3) / RAMP_DAYS), 0.0)
+    since = _days_since_onset(rng, history.degraded[:, :, c].T, moment - np.floor(moment))
+    ramp = 1 - np.exp(-since / RAMP_DAYS)
     renewed = np.diff(history.age[:, :, c], axis=0, prepend=0) < 0
     last = np.maximum.accumulate(np.where(renewed, np.arange(len(renewed))[:, None], 0), axis=0)
     levels = rng.normal(0, RENEWAL_SHIFT, renewed.shape)
     return np.asarray(COMPONENTS[c].effect * ramp + np.take_along_axis(levels, last, axis=0).T[:, :, None])
+
+
+def _days_since_onset(rng: np.random.Generator, degraded: Integers, within: Floats) -> Floats:
+    """Days for which each reading has been degraded, 0 where it is not: it began at some moment of the day before day 1.
+
+    Parameters
+    ----------
+    degraded
+        (asset, day) days since degradation began, at the day's beginning.
+    within
+        (asset, day, reading) part of the day.
+    """
+    begun = rng.random(degraded.shape)
+    day = np.arange(degraded.shape[1])
+    of_onset = np.take_along_axis(begun, np.maximum(day - np.maximum(degraded, 0), 0), axis=1)
+    today = (degraded == 0) & (np.roll(degraded, -1, axis=1) == 1) & (day < len(day) - 1)
+    worn = np.where((degraded > 0)[:, :, None], degraded[:, :, None] + within - of_onset[:, :, None], 0.0)
+    return np.maximum(np.where(today[:, :, None], within - begun[:, :, None], worn), 0.0)
 
 
 def _delivered(rng: np.random.Generator, history: History, moment: Floats) -> NDArray[np.bool_]:

@@ -57,9 +57,9 @@ class Component:
 
 
 COMPONENTS = (
-    Component("bearing", "轴承", "vibration", 3.2, 560.0, 2.2, 5.0, 2500.0, 1.2, 480, "A101"),
-    Component("seal", "密封件", "pressure", -3.0, 480.0, 1.8, 4.0, 2500.0, 1.1, 360, "A202"),
-    Component("cooler", "冷却器", "temperature", 3.0, 620.0, 2.0, 6.0, 2900.0, 1.2, 420, "A303"),
+    Component("bearing", "轴承", "vibration", 6.2, 560.0, 2.2, 5.0, 2500.0, 1.2, 480, "A101"),
+    Component("seal", "密封件", "pressure", -6.0, 480.0, 1.8, 4.0, 2500.0, 1.1, 360, "A202"),
+    Component("cooler", "冷却器", "temperature", 6.0, 620.0, 2.0, 6.0, 2900.0, 1.2, 420, "A303"),
     Component("controller", "控制器", "", 0.0, 0.0, 1.0, 0.0, 1000.0, 1.3, 0, "A404"),
 )
 
