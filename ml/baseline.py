@@ -25,10 +25,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["AGE", "Weibull", "fit_weibulls", "weibull_hazards"]
+__all__ = ["AGE", "SERVICED", "Weibull", "fit_weibulls", "weibull_hazards"]
 
 AGE = "asset_age_days"
 """The clock of what was never replaced."""
+
+SERVICED = "service_days_since_last_own"
+"""The family of the clocks of components: see :class:`features.point_in_time.Feature`."""
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]

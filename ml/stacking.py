@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from features.errors import ModelError, nearest
 from features.point_in_time import Feature, spelt
 
-__all__ = ["MODE", "Layout", "Matrix", "own_features"]
+__all__ = ["MODE", "Layout", "Matrix", "about", "own_features"]
 
 MODE = "failure_mode"
 """Name of the matrix column that holds the failure mode's number."""
@@ -123,17 +123,30 @@ class Layout:
 def own_features(features: Sequence[Feature], modes: Sequence[str]) -> dict[str, dict[str, str]]:
     """Find the features that belong to one failure mode each: those whose component is the mode.
 
-    Both are compared as names spell them, for the failure rule may write ``Pump`` where the services
-    say ``pump``. A family counts only where at least two modes have it.
+    A family counts only where at least two modes have it.
 
     Returns
     -------
     dict of str to dict of str to str
         Family (``service_days_since_last_own``) → mode → feature.
     """
-    mode_of = {spelt(mode): mode for mode in modes}
-    own: dict[str, dict[str, str]] = {}
+    families: dict[str, list[Feature]] = {}
     for feature in features:
-        if feature.component and (mode := mode_of.get(spelt(feature.component))):
-            own.setdefault(feature.family, {})[mode] = feature.name
+        if feature.component:
+            families.setdefault(feature.family, []).append(feature)
+    own = {
+        family: {mode: found.name for mode in modes if (found := about(members, mode))}
+        for family, members in families.items()
+    }
     return {family: by_mode for family, by_mode in own.items() if len(by_mode) > 1}
+
+
+def about(features: Sequence[Feature], mode: str) -> Feature | None:
+    """The feature whose component is the mode; None where there is none.
+
+    One that is written just so comes first, then one that names spell alike, for the failure rule may
+    write ``Pump`` where the services say ``pump``.
+    """
+    exact = (f for f in features if f.component == mode)
+    alike = (f for f in features if f.component and spelt(f.component) == spelt(mode))
+    return next(exact, None) or next(alike, None)

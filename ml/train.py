@@ -17,14 +17,16 @@ import pandas as pd
 
 from features.errors import ModelError
 from features.ingest.commits import stale_since
+from features.point_in_time import FeatureSet
 from features.workspace import Snapshot, Workspace
-from ml.baseline import AGE
+from ml.baseline import AGE, SERVICED
 from ml.gates import Verdict, not_worse
 from ml.material import ANY, Material, gather
 from ml.protocol import Split
 from ml.quality import Quality, flat, judge
 from ml.registry import CHALLENGER, CHAMPION, Registry, Run
 from ml.risk import RiskConfig, RiskModel
+from ml.stacking import about
 from ml.stored import read, write
 
 __all__ = ["MODEL", "TrainingReport", "train_risk"]
@@ -135,16 +137,18 @@ def _fit(material: Material) -> RiskModel:
         modes=material.modes,
         config=material.config,
         calibration=material.slice("calibrate"),
-        clocks={mode: _clock(train.features, mode) for mode in material.modes},
+        clocks={mode: _clock(material.feature_set, mode) for mode in material.modes},
         feature_set=material.feature_set,
         trained_until=material.split.train_until.isoformat(),
     )
 
 
-def _clock(features: pd.DataFrame, mode: str) -> str:
+def _clock(told: FeatureSet, mode: str) -> str:
     """A mode's clock for the baseline: its component's last service, else the asset's age, else none."""
-    names = (f"service_days_since_last_{mode}", AGE)
-    return next((name for name in names if name in features.columns), "")
+    serviced = about([f for f in told.features if f.family == SERVICED], mode)
+    if serviced:
+        return serviced.name
+    return AGE if AGE in told.names else ""
 
 
 def _judge(name: str, probabilities: pd.DataFrame, material: Material) -> tuple[Quality, ...]:

@@ -244,6 +244,14 @@ def test_own_features_are_families_of_components_told_apart_by_what_features_say
     assert own == {f"{clock}_own": {"pump": f"{clock}_pump", "pump_2": f"{clock}_pump_2"}}
 
 
+def test_a_component_that_is_written_like_the_mode_goes_before_one_that_is_spelt_alike():
+    told = [replace(f, name=f"clock_{f.component}") for f in Since(SERVICES, ("PUMP", "Pump", "fan")).features()[1:]]
+    assert own_features(told, ["Pump", "FAN"])["service_days_since_last_own"] == {
+        "Pump": "clock_Pump",
+        "FAN": "clock_fan",
+    }
+
+
 def test_alarm_codes_are_own_features_where_the_failure_rule_takes_them_as_modes():
     told = Counts(Events("alarm", "alarms", by="code"), (7,), ("E 1", "E 2", "E 3")).features()
     own = own_features(told, ["E 1", "E 2"])
