@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from features.errors import UserError
 
-__all__ = ["written", "written_if_asked"]
+__all__ = ["as_cell", "written", "written_if_asked"]
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 @contextmanager
@@ -17,7 +21,8 @@ def written(path: Path) -> Iterator[Path]:
     """A new file beside `path`, to be filled inside the block; it takes its place when that ends well.
 
     Missing folders are made. That nothing can be written there is found before the work begins. A
-    file that stays empty takes nobody's place; a device or a pipe is written as it is.
+    file that stays empty takes nobody's place; who may read a file stays as it was; a device or a
+    pipe is written as it is.
 
     Raises
     ------
@@ -35,9 +40,12 @@ def written(path: Path) -> Iterator[Path]:
         with _told(path):
             place.parent.mkdir(parents=True, exist_ok=True)
             beside.touch()
+            mode = stat.S_IMODE((place if place.is_file() else beside).stat().st_mode)
+            beside.chmod(mode | stat.S_IWUSR)  # before the first byte; even a read-only file can be replaced
         yield beside
         with _told(path):
             if beside.stat().st_size:
+                beside.chmod(mode)
                 beside.replace(place)
     finally:
         with suppress(OSError):
@@ -52,6 +60,12 @@ def written_if_asked(path: Path | None) -> Iterator[Path | None]:
     else:
         with written(path) as beside:
             yield beside
+
+
+def as_cell(text: str) -> str:
+    """A cell that a spreadsheet does not run: what begins like a formula, and is no number, gets an apostrophe."""
+    formula = text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if formula else text
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from serving import console, quality_text
-from serving.files import written, written_if_asked
+from serving.files import as_cell, written, written_if_asked
 
 if TYPE_CHECKING:
     from features.config import Config, FailureRule
@@ -106,9 +106,8 @@ def _csv(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
 
     marked = "utf-8-sig"  # lets Excel read Chinese
     with written(path) as beside, beside.open("w", newline="", encoding=marked) as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(file)
+        writer.writerows([map(as_cell, rows[0]), *(map(as_cell, row.values()) for row in rows)])
     console.say(f"Wrote {path}: {len(rows)} rows")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from serving import console
-from serving.files import written_if_asked
+from serving.files import as_cell, written_if_asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,7 +166,7 @@ def _write_csv(made: VolumeForecast, path: Path) -> None:
     """Write every series and day: UTF-8 with the mark that Chinese Excel needs, no cell that it would run."""
     frame = _flat(made)
     for name in ("unique_id", "region", "ticket_type"):
-        frame[name] = frame[name].map(_as_text, na_action="ignore")
+        frame[name] = frame[name].map(as_cell, na_action="ignore")
     path.write_text(frame.to_csv(index=False), encoding="utf-8-sig")
 
 
@@ -178,8 +178,3 @@ def _page(made: VolumeForecast, name: str, language: str) -> str:
         held_out_days=made.held_out_days, notes=made.notes,
     )  # fmt: skip
     return volume_page(page, language)
-
-
-def _as_text(cell: str) -> str:
-    """A cell that a spreadsheet takes for text: what begins like a formula gets an apostrophe."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -178,6 +179,14 @@ def test_a_sample_goes_to_csv_for_review_by_hand(folder, capsys):
     lines = (folder / "review" / "services.csv").read_text(encoding="utf-8-sig").splitlines()
     assert len(lines) == 3
     assert "service_id" in lines[0]
+
+
+def test_a_sample_opens_in_a_spreadsheet_and_runs_nothing(folder, capsys):
+    evil = ["=HYPERLINK(1)", "+cmd|'/c calc'!A0", "@SUM(A1)"]
+    commit(folder, "tickets", system=["s"] * 3, ticket_id=list("123"), title=evil, opened_at=[START] * 3)
+    assert call(folder, "validate", "--sample", "3", "--out", str(folder / "review")) == 0
+    rows = csv.DictReader((folder / "review" / "tickets.csv").read_text(encoding="utf-8-sig").splitlines())
+    assert sorted(row["title"] for row in rows) == sorted(f"'{cell}" for cell in evil)
 
 
 def test_a_sample_on_the_terminal_shows_whole_rows(folder, capsys):

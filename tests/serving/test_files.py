@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import UserError
-from serving.files import written, written_if_asked
+from serving.files import as_cell, written, written_if_asked
 
 
 def put(path: Path, text: str) -> None:
@@ -65,6 +65,27 @@ def test_where_nothing_can_be_written_one_sentence_says_so_before_the_work(
         pytest.fail("the work began")
     assert says in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400])
+def test_who_may_read_a_file_stays_as_it_was_also_while_it_is_written(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "report.html"
+    put(file, "old")
+    file.chmod(mode)
+    with written(file) as beside:
+        assert beside.stat().st_mode & 0o077 == mode & 0o077
+        beside.write_text("new")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", mode)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "@x", "+cmd|'/c calc'!A0", "-1+1", "\t=1"])
+def test_a_cell_that_begins_like_a_formula_is_text(cell: str) -> None:
+    assert as_cell(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["-3.5", "-1e-07", "+4", "a=b", "", "阀门"])
+def test_numbers_and_other_text_stay_as_they_are(cell: str) -> None:
+    assert as_cell(cell) == cell
 
 
 def test_a_device_stays_a_device_and_a_link_a_link(tmp_path: Path) -> None:
