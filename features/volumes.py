@@ -75,7 +75,8 @@ def daily(snapshot: Snapshot, as_of: datetime | None = None) -> pd.DataFrame:
         which all nodes share:
 
         =============== =====================================================================
-        ``unique_id``   ``total``, ``REGION/*``, ``*/TYPE`` or ``REGION/TYPE``
+        ``unique_id``   ``total``, ``REGION/*``, ``*/TYPE`` or ``REGION/TYPE``; a slash within a
+                        name stands as ``|``
         ``ds``          the local day, without a zone
         ``y``           tickets; null where the day is missing
         ``region``      null where the node holds all regions
@@ -228,9 +229,19 @@ def _series(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> pd.DataFrame:
         ORDER BY unique_id, ds""").df()
 
 
+def _part(column: str) -> str:
+    """SQL of a node's part of the id, ``*`` for all values; two values never share one.
+
+    A slash stands as a bar, for the slash parts region and type; a bar, a backslash, or a lone
+    asterisk gets a backslash before it.
+    """
+    text = rf"replace(replace(replace({column}, '\', '\\'), '|', '\|'), '/', '|')"
+    return rf"CASE WHEN grouping({column}) = 1 THEN '*' WHEN {column} = '*' THEN '\*' ELSE {text} END"
+
+
 _NODE = f"""
-    CASE WHEN region IS NULL AND ticket_type IS NULL THEN '{TOTAL}'
-    ELSE coalesce(replace(region, '/', '|'), '*') || '/' || coalesce(replace(ticket_type, '/', '|'), '*') END"""
+    CASE WHEN grouping(region) = 1 AND grouping(ticket_type) = 1 THEN '{TOTAL}'
+    ELSE {_part("region")} || '/' || {_part("ticket_type")} END"""
 
 
 def _check_length(days: int, delivery: Delivery, as_of: datetime) -> None:

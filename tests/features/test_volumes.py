@@ -84,6 +84,24 @@ def test_levels_add_up_on_every_day(committed: Committed) -> None:
     assert pd.isna(tags.loc["*/fault", "region"])
 
 
+def test_every_name_is_a_node_of_its_own(committed: Committed) -> None:
+    names = ["A/B", "A|B", "*", r"\*", r"A\|B", r"A\/B", "A", "total", "*/B"]
+    rows = [
+        row for n, name in enumerate(names)
+        for row in stream(range(DAYS), n + 1, region=name, kind=names[-1 - n], offset=10_000 * n)
+    ]  # fmt: skip
+    frame = daily(committed(tickets=rows).pin(), AS_OF)
+    assert not frame.duplicated(["unique_id", "ds"]).any()
+    last = frame[frame["ds"] == frame["ds"].max()]
+    assert last.loc[last["unique_id"] == "total", "y"].item() == sum(range(1, len(names) + 1))
+    for column in ("region", "ticket_type"):
+        other = {"region": "ticket_type", "ticket_type": "region"}[column]
+        alone = last[last[other].isna() & last[column].notna()].set_index(column)["y"]
+        counts = range(1, len(names) + 1) if column == "region" else range(len(names), 0, -1)
+        assert alone.to_dict() == dict(zip(names, counts, strict=True))
+    assert {"A|B/*", r"A\|B/*", r"\*/*"} <= {*last["unique_id"]}
+
+
 def test_preventive_and_planned_tickets_stand_apart(committed: Committed) -> None:
     ours = [ticket(9000 + k, START + timedelta(days=40, minutes=k), origin=kind)
             for k, kind in enumerate(["preventive", "planned", "organic", None])]  # fmt: skip
