@@ -84,6 +84,6 @@ def _entities(inside: str) -> str:
 
 def _in_service(as_of: str) -> str:
     return (
-        f"k < {as_of} AND (u IS NULL OR {as_of} <= u) AND (installed_at IS NULL OR epoch_us(installed_at) < {as_of}) "
+        f"__k < {as_of} AND (__u IS NULL OR {as_of} <= __u) AND (installed_at IS NULL OR epoch_us(installed_at) < {as_of}) "
         f"AND (retired_at IS NULL OR epoch_us(retired_at) >= {as_of})"
     )

@@ -91,7 +91,7 @@ class Shard:
         else:
             facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity)
             if self.span:
-                facts = f"SELECT * FROM ({facts}) WHERE {self.inside('e')}"
+                facts = f"SELECT * FROM ({facts}) WHERE {self.inside('__e')}"
             sql = partials_sql(need, self.lattice, facts, self.last, ties=several(self.snapshot, need.table))
         return self.table((need, self.lattice, self.last), sql)
 

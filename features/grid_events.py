@@ -126,13 +126,13 @@ def count_since(grid: Grid, entry: CountSince, cells: str, reset: str) -> str:
 
 
 def states(grid: Grid, entries: Sequence[State], versions: str) -> str:
-    """Values of the versions in force, from a relation with ``k, u`` and the columns."""
+    """Values of the versions in force, from a relation with ``__k, __u`` and the columns, whatever these are called."""
     cell, entity = grid.lattice.cell, ident(entries[0].entity)
-    as_of = grid.lattice.time("c.m")
+    as_of = grid.lattice.time("__m")
     columns = ", ".join(f"{s.aggregate}({s.sql.format(as_of=as_of)}) AS {ident(s.feature.name)}" for s in entries)
     return grid.table(f"""
-        SELECT c.r, {columns} FROM calendar AS c JOIN (
-            SELECT v.*, entity.id, {cell("k")} AS j, coalesce({cell("u")}, {NEVER}) AS x
-            FROM {versions} AS v JOIN entity ON entity.e = v.{entity}
-        ) AS v ON c.id = v.id AND c.m >= v.j AND c.m < v.x GROUP BY 1
+        SELECT __r AS r, {columns} FROM (SELECT id AS __id, m AS __m, r AS __r FROM calendar) JOIN (
+            SELECT versions.*, entity.id AS __number, {cell("__k")} AS __j, coalesce({cell("__u")}, {NEVER}) AS __x
+            FROM {versions} AS versions JOIN entity ON entity.e = versions.{entity}
+        ) ON __id = __number AND __m >= __j AND __m < __x GROUP BY 1
     """)

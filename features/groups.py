@@ -39,13 +39,17 @@ CLOSED = Events("ticket_closed", "tickets", at="closed_at", words=Words("closed 
 REPEATS = Events("ticket_repeat", "tickets", at="opened_at", repeat_days=30, words=Words("repeated ticket", "重复工单"))
 FAILURES = Events("failure", "failures", by="failure_mode")
 
+TAKEN = frozenset({"id", "age_days", "warranty_days"})
+"""Attributes after which ``asset_NAME`` is the key of the table, or a feature of the house."""
+
 
 def profile(context: Context) -> tuple[Entry, ...]:
     """What the asset is, and how old."""
     found: list[Entry] = []
     for name, kind in context.attributes:
         sql = f"CAST({ident(name)} AS DOUBLE)" if kind == "number" else f"CAST({ident(name)} AS VARCHAR)"
-        feature = Feature(f"asset_{name}", kind, "", attribute_words(name), "assets")
+        stem = "asset_own" if name.lower() in TAKEN else "asset"
+        feature = Feature(f"{stem}_{name}", kind, "", attribute_words(name), "assets")
         found.append(State(feature, "assets", sql, (name,)))
     old = Words("days since the start of service", "投用天数")
     warranty = Words("days of warranty left, below 0 after its end", "剩余保修天数（过保后为负）")

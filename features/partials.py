@@ -144,12 +144,13 @@ def partials_sql(need: Need, lattice: Lattice, facts: str, last: int, *, ties: b
     Parameters
     ----------
     facts
-        SQL of the rows: ``e, t, k`` and the columns.
+        SQL of the rows: ``__e, __t, __k`` and the columns.
     ties
         Several rows of an entity may carry one instant (more than one source delivers).
     """
     values = "".join(f", {_finite(c)} AS x{n}" for n, c in enumerate(need.columns))
-    cells = f"SELECT e, t, {lattice.cell('t')} AS i, greatest({lattice.cell('t')}, {lattice.cell('k')}) AS j{values} FROM ({facts})"
+    i, j = lattice.cell("__t"), lattice.cell("__k")
+    cells = f"SELECT __e AS e, __t AS t, {i} AS i, greatest({i}, {j}) AS j{values} FROM ({facts})"
     parts = [
         f"{_aggregate(key, n, need, ties=ties)} AS {key}{n}"
         for n, keys in stored_keys(need).items()

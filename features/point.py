@@ -63,9 +63,9 @@ def _baseline_sql(need: Need, index: int, boundary: str, known: tuple[str, int],
     """
 
 
-def visible(as_of: str) -> str:
-    """SQL: the rows of an events or versions relation that are seen at `as_of`."""
-    return f"k < {as_of} AND (u IS NULL OR {as_of} <= u)"
+def visible(as_of: str, mark: str = "") -> str:
+    """SQL: the rows of an events relation, or with the mark ``__`` of versions, that are seen at `as_of`."""
+    return f"{mark}k < {as_of} AND ({mark}u IS NULL OR {as_of} <= {mark}u)"
 
 
 def last_sql(events: str, as_of: str, values: Sequence[str] = ()) -> str:
@@ -116,4 +116,5 @@ def level_sql(entry: Level, opened: str, closed: str, as_of: str) -> str:
 def state_sql(entries: Sequence[State], versions: str, as_of: str) -> str:
     """Values of the versions in force."""
     columns = ", ".join(f"{s.aggregate}({s.sql.format(as_of=as_of)}) AS {ident(s.feature.name)}" for s in entries)
-    return f"SELECT {ident(entries[0].entity)} AS e, {columns} FROM {versions} WHERE {visible(as_of)} GROUP BY 1"
+    seen = visible(as_of, "__")
+    return f"SELECT {ident(entries[0].entity)} AS e, {columns} FROM {versions} WHERE {seen} GROUP BY 1"

@@ -34,5 +34,5 @@ class _Rewound(Snapshot):
         late = {c: sql for c in self.columns(name) if (sql := revealing(self, TABLES[name], c))}
         hidden = ", ".join(f"CASE WHEN {sql} < {at} THEN {ident(c)} END AS {ident(c)}" for c, sql in late.items())
         replaced = f" REPLACE ({hidden})" if hidden else ""
-        known = f"SELECT *, coalesce(epoch_us(known_at), {LONG_AGO}) AS k FROM ({stored})"
-        return f"SELECT * EXCLUDE (k){replaced} FROM ({known}) WHERE k < {at}"
+        known = f"SELECT *, coalesce(epoch_us(known_at), {LONG_AGO}) AS __k FROM ({stored})"
+        return f"SELECT * EXCLUDE (__k){replaced} FROM ({known}) WHERE __k < {at}"

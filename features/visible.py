@@ -1,8 +1,9 @@
 """What could be seen, and when: stored rows as SQL relations with the instants of their visibility.
 
 Everything behind this module works on rows that carry ``k`` and ``u``, microseconds since 1970: a
-row is seen at ``as_of`` where ``k < as_of`` and (``u`` is null or ``as_of <= u``). Three rules make
-them:
+row is seen at ``as_of`` where ``k < as_of`` and (``u`` is null or ``as_of <= u``). Beside columns that
+a source named, they and all other columns of the engine begin with ``__``, as no column of a source
+does (ingest sees to it): a channel may be called ``k``. Three rules make them:
 
 * a fact is seen from its ``known_at`` on;
 * a version is seen from its ``known_at`` until the next version of its key is seen; a tombstone
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Mapping
 
 from features.errors import ConfigError
 from features.point_in_time import DAY, Events
-from features.tables import TABLES, Table
+from features.tables import BOOKKEEPING, TABLES, Table
 from features.workspace import Snapshot, ident, quote
 
 __all__ = ["LONG_AGO", "events", "facts", "revealing", "versions"]
@@ -34,7 +35,7 @@ def facts(
     entity: str = "asset_id",
     months: tuple[str, ...] | None = None,
 ) -> str:
-    """SQL of a fact table: ``e, t, k`` and the columns.
+    """SQL of a fact table: ``__e, __t, __k`` and the columns.
 
     Raises
     ------
@@ -45,13 +46,13 @@ def facts(
     _known_with_row(snapshot, TABLES[name], columns)
     picked = "".join(f", {_stored(snapshot, name, c)} AS {ident(c)}" for c in columns)
     return (
-        f"SELECT {ident(entity)} AS e, epoch_us(event_time) AS t, epoch_us(known_at) AS k{picked} "
+        f"SELECT {ident(entity)} AS __e, epoch_us(event_time) AS __t, epoch_us(known_at) AS __k{picked} "
         f"FROM ({snapshot.relation(name, months)}) WHERE event_time IS NOT NULL AND known_at IS NOT NULL"
     )
 
 
 def versions(snapshot: Snapshot, name: str, columns: Iterable[str], *, as_recorded: bool = False) -> str:
-    """SQL of a versioned table: its key, the columns as they were known, and ``k, u``.
+    """SQL of a versioned table: its key, the columns as they were known, and ``__k, __u``.
 
     One row per version and phase of revealing; versions never seen, and tombstones, are left out.
 
@@ -67,28 +68,29 @@ def versions(snapshot: Snapshot, name: str, columns: Iterable[str], *, as_record
     instants = {} if as_recorded else {c: sql for c in columns if (sql := revealing(snapshot, table, c))}
     moments = list(dict.fromkeys(instants.values()))
     stored = ", ".join([keys, *(f"{_stored(snapshot, name, c)} AS {ident(c)}" for c in columns)])
-    reveals = "".join(f", {sql} AS r{n}" for n, sql in enumerate(moments))
+    reveals = "".join(f", {sql} AS __r{n}" for n, sql in enumerate(moments))
     phases = " ".join(
-        f"UNION SELECT *, r{n} AS b FROM dated WHERE r{n} > k AND (u IS NULL OR r{n} < u)"
+        f"UNION SELECT *, __r{n} AS __b FROM dated WHERE __r{n} > __k AND (__u IS NULL OR __r{n} < __u)"
         for n in range(len(moments))
     )
     seen = ", ".join(
-        f"CASE WHEN r{moments.index(instants[c])} <= b THEN {ident(c)} END AS {ident(c)}"
+        f"CASE WHEN __r{moments.index(instants[c])} <= __b THEN {ident(c)} END AS {ident(c)}"
         if c in instants
         else ident(c)
         for c in (*table.key, *columns)
     )
     return f"""
         WITH stored AS (
-            SELECT *, coalesce(epoch_us(known_at), {LONG_AGO}) AS k FROM ({snapshot.relation(name)})
+            SELECT *, coalesce(epoch_us(known_at), {LONG_AGO}) AS __k FROM ({snapshot.relation(name)})
             WHERE known_at IS NOT NULL OR event_time IS NULL
         ), dated AS (
-            SELECT {stored}, k, deleted, ingested_at{reveals},
-                   lead(k) OVER (PARTITION BY {keys} ORDER BY k, ingested_at) AS u FROM stored
-        ), phased AS (SELECT *, k AS b FROM dated {phases}), ended AS (
-            SELECT {seen}, deleted, b AS k, lead(b) OVER (PARTITION BY {keys} ORDER BY b, k, ingested_at) AS u FROM phased
+            SELECT {stored}, __k, deleted AS __deleted, ingested_at AS __at{reveals},
+                   lead(__k) OVER (PARTITION BY {keys} ORDER BY __k, ingested_at) AS __u FROM stored
+        ), phased AS (SELECT *, __k AS __b FROM dated {phases}), ended AS (
+            SELECT {seen}, __deleted, __b AS __k,
+                   lead(__b) OVER (PARTITION BY {keys} ORDER BY __b, __k, __at) AS __u FROM phased
         )
-        SELECT * EXCLUDE (deleted) FROM ended WHERE NOT coalesce(deleted, false) AND (u IS NULL OR u > k)
+        SELECT * EXCLUDE (__deleted) FROM ended WHERE NOT coalesce(__deleted, false) AND (__u IS NULL OR __u > __k)
     """
 
 
@@ -103,14 +105,18 @@ def events(snapshot: Snapshot, spec: Events) -> str:
     only = "".join(f" AND {ident(c)} = {quote(v)}" for c, v in spec.where)
     if table.kind == "fact":
         _known_with_row(snapshot, table, wanted)
-        rows = f"SELECT *, epoch_us(known_at) AS k, CAST(NULL AS BIGINT) AS u FROM ({snapshot.relation(table.name)})"
+        rows = (
+            f"SELECT *, epoch_us(known_at) AS __k, CAST(NULL AS BIGINT) AS __u FROM ({snapshot.relation(table.name)})"
+        )
     else:
         rows = versions(snapshot, spec.table, wanted)
-    found = (
-        f"SELECT *, {ident(spec.entity)} AS e, epoch_us({ident(at)}) AS t, {value} AS v FROM ({rows}) "
-        f"WHERE e IS NOT NULL AND t IS NOT NULL AND k IS NOT NULL{only}"
+    dated = (
+        f"SELECT *, {ident(spec.entity)} AS __e, epoch_us({ident(at)}) AS __t, {value} AS __v FROM ({rows}) "
+        f"WHERE __e IS NOT NULL AND __t IS NOT NULL AND __k IS NOT NULL{only}"
     )
-    found = f"SELECT e, t, k, u, v FROM ({found})" if table.kind == "fact" else _spells(found, table)
+    keys = "" if table.kind == "fact" else "".join(f"{ident(c)}, " for c in table.key)
+    found = f"SELECT {keys}__e AS e, __t AS t, __k AS k, __u AS u, __v AS v FROM ({dated})"
+    found = found if table.kind == "fact" else _spells(found, table)
     return _repeats(found, spec.repeat_days) if spec.repeat_days else found
 
 
@@ -162,10 +168,10 @@ def _stored(snapshot: Snapshot, name: str, column: str) -> str:
 
 
 def revealing(snapshot: Snapshot, table: Table, column: str) -> str:
-    """SQL of the instant that reveals a column, in microseconds, over stored rows with ``k``; empty where its row does."""
-    default = table.column(column).revealed_by if column in table.names else table.extra_revealed_by
-    if column in {*table.key, table.entity, "event_time", "known_at"}:
+    """SQL of the instant that reveals a column, in microseconds, over stored rows with ``__k``; empty where its row does."""
+    if column in {*table.key, table.entity, *BOOKKEEPING, "deleted", "month"}:
         return ""
+    default = table.column(column).revealed_by if column in table.names else table.extra_revealed_by
     sources = {n: s for n, s in snapshot.workspace.config.sources.items() if s.table == table.name}
     chosen = {n: s.reveals.get(column, default) for n, s in sources.items()}
     if set(chosen.values()) <= {"known_at"} and default == "known_at":
@@ -177,7 +183,7 @@ def revealing(snapshot: Snapshot, table: Table, column: str) -> str:
 
 def _instant(snapshot: Snapshot, table: Table, column: str, delay: int) -> str:
     if column == "known_at":
-        return "k"
+        return "__k"
     if column not in snapshot.columns(table.name):
         return "CAST(NULL AS BIGINT)"
     return f"(epoch_us({ident(column)}) + {delay})"

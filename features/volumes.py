@@ -159,7 +159,7 @@ def _read_calls(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: datet
 def _seen(snapshot: Snapshot, table: str, columns: tuple[str, ...], as_of: datetime) -> str:
     """SQL of what every key said just before `as_of`."""
     rows, at = versions(snapshot, table, columns), f"epoch_us({_instant(as_of)})"
-    return f"SELECT * FROM ({rows}) WHERE k < {at} AND (u IS NULL OR {at} <= u)"
+    return f"SELECT * FROM ({rows}) WHERE __k < {at} AND (__u IS NULL OR {at} <= __u)"
 
 
 def _last_day_over(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, as_of: datetime) -> date:

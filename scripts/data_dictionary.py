@@ -21,7 +21,8 @@ Every stored row also carries `source` (the source that delivered it), `event_ti
 *Facts* happen once and are never changed. *Versioned* rows are one version of one thing each; the latest counts.
 **Known** says what reveals a value: `row` is known with its row; an instant's name means that features see the
 value only after that instant of the same row, because before it the value did not exist; *itself* is an instant
-that is known when it comes. All instants are UTC. Columns that a source adds are kept as attributes.
+that is known when it comes. All instants are UTC. Columns that a source adds are kept as attributes;
+their names, and those of channels, must not begin with `__`.
 """
 
 

@@ -187,5 +187,5 @@ def _check_name(load: Load, name: str) -> None:
             f"the query returns '{name}', which ingest sets itself", where=load.where,
             todo=advice.get(folded, "Give it another name with AS"),
         )  # fmt: skip
-    if set(name) & set(" ,;{}()\n\t="):
+    if name.startswith("__") or set(name) & set(" ,;{}()\n\t="):  # the engine's own columns begin so
         raise ConfigError(f"a column cannot be called '{name}'", where=load.where, todo="Name it with AS in the query")

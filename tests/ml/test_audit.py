@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from features.assets import build_grid, rebuild
 from features.errors import ModelError
@@ -29,7 +31,25 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("audit") / "fleet"
     make_fleet(folder, assets=30, days=240, seed=4, defects=("late_rows",))
     ingest(Workspace.open(folder))
+    withdraw_a_ticket(Workspace.open(folder))
     return folder
+
+
+def withdraw_a_ticket(workspace: Workspace) -> None:
+    """Open a ticket 130 days before the end, and take it back 60 days before it, still open."""
+    end = workspace.last_cutoff()
+    with workspace.pin().connect() as con:
+        row = con.sql("SELECT * FROM tickets ORDER BY opened_at DESC LIMIT 1").to_arrow_table().to_pylist()[0]
+        schema = con.sql("SELECT * FROM tickets LIMIT 0").to_arrow_table().schema
+    done = dict.fromkeys(("resolved_at", "verified_at", "closed_at", "surveyed_at"))
+    opened = row | done | {"ticket_id": "withdrawn", "opened_at": end - timedelta(days=130)}
+    versions = [
+        opened | {"known_at": end - timedelta(days=days), "ingested_at": end, "deleted": days == 60}
+        for days in (130, 60)
+    ]
+    write_deltalake(
+        str(workspace.table_path("tickets")), pa.Table.from_pylist(versions, schema), mode="append", schema_mode="merge"
+    )
 
 
 Groups = Mapping[str, str]
