@@ -22,7 +22,7 @@ Rows before the start of the record (`observed_from`) are dropped (left truncati
 that failed before the record began would be counted as one that did not.
 
 Source of the interval form: Singer and Willett, *Applied Longitudinal Data Analysis* (2003),
-ch. 10-11; of the censoring: ``docs/decisions`` and the design's ``risk.md``.
+ch. 10-11; why views end so: ``docs/decisions/0008-risk-model.md``.
 """
 
 from __future__ import annotations

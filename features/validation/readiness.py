@@ -21,7 +21,7 @@ __all__ = [
 Verdict = Literal["ready", "thin", "not ready"]
 
 EVENTS_READY = 200
-"""Failures per interval above which trees may grow to their usual size (measured; docs/decisions, risk)."""
+"""Failures from which small trees are trusted: a round number below what was measured (docs/decisions/0008)."""
 
 EVENTS_THIN = 50
 """Ten events for each of about five parameters (Peduzzi et al. 1996): fewer carry no model of many features."""

@@ -81,7 +81,7 @@ def test_age_alone_is_clearly_worse(report, days):
 
 
 def test_the_age_only_baseline_is_the_one_that_was_published(report):
-    """Figures of another implementation on the same protocol (``risk.md``): the labels are the same."""
+    """Figures of another implementation on the same protocol (docs/decisions/0008): the labels are the same."""
     published = {1: 0.032, 7: 0.174, 14: 0.289, 30: 0.488}
     ours = [report.quality("baseline", days).average_precision for days in published]
     np.testing.assert_allclose(ours, list(published.values()), atol=0.01)

@@ -20,7 +20,7 @@ def frame(*rows: tuple[str, float, float]) -> pd.DataFrame:
 def by_hand(
     rows: list[tuple[str, float, float]], policy: PolicyConfig, held: dict[str, str], capacity: int
 ) -> dict[str, str]:
-    """The rule as `risk.md` states it, one asset at a time."""
+    """The rule as :mod:`ml.policy` states it, one asset at a time."""
     answer: dict[str, str] = {}
     wanting: list[tuple[float, str]] = []
     for asset, short, later in rows:
@@ -128,7 +128,7 @@ Rows = list[tuple[str, float, float]]
 def walked_by_hand(
     nights: dict[int, Rows], failures: list[tuple[str, float]], policy: PolicyConfig
 ) -> tuple[int, int, int, float]:
-    """The count of `risk.md`, one night and one failure at a time."""
+    """The count of :func:`ml.policy.replay`, one night and one failure at a time."""
     visits: list[tuple[str, float]] = []
     for day in sorted(nights):
         busy = {asset for asset, at in visits if day < at + policy.protects_days}
