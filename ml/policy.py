@@ -7,9 +7,7 @@ A visit is worth what it is expected to save, less what it costs::
 F is the cost of a failure and V that of a visit. `p_short` is the probability of a failure within
 the shortest horizon: a failure that only a visit tonight can prevent. What comes later, up to the
 next horizon, could be prevented by a later visit as well, and counts with the weight w only. The K
-most valuable assets with a value above zero are visited; K is what the crews can do. On real
-tables this rule cost .265 of run-to-failure at K = 2 and .124 at K = 5, where ranking by p_next
-cost .283 and .269 (``docs/decisions``).
+most valuable assets with a value above zero are visited; K is what the crews can do.
 """
 
 from __future__ import annotations
@@ -56,8 +54,7 @@ class PolicyConfig:
         F and V, in one currency; by default in visits.
     later_weight
         w in [0, 1]: what a failure counts that a later visit could still prevent. Fewer crews want
-        more of it: on azure-pdm's last quarter run-to-failure's cost falls to .343 / .275 / .265 at
-        K = 2 and to .119 / .137 / .178 at K = 5 with w = 0 / 0.2 / 0.25 (:func:`replay`).
+        more of it; :func:`replay` says what a value would have cost.
     capacity_per_run
         K: visits that the crews can take on from one cut-off.
     protects_days
