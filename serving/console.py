@@ -7,6 +7,7 @@ argument with a silent default, so that features and ml print nothing of their o
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -59,5 +60,5 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
 
 
 def command(folder: Path, words: str) -> str:
-    """The command line that runs `words` on the workspace in `folder`, for messages: what to do next."""
-    return f"foremend {words}" if folder == Path() else f"foremend -w {folder} {words}"
+    """The command line that runs `words` on the workspace in `folder`, for messages: what to do next, fit to be pasted."""
+    return f"foremend {words}" if folder == Path() else f"foremend -w {shlex.quote(str(folder))} {words}"

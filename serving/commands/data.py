@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from serving.console import say, table, to_json
+from serving.console import command, say, table, to_json
 
 __all__ = ["ingest", "init"]
 
@@ -28,7 +28,7 @@ def init(folder: Path, name: str | None) -> None:
 
     path = make_workspace(folder, name or folder.resolve().name)
     say(f"Wrote {path}: say there where your tables come from.")
-    say(f"Then: foremend -w {folder} ingest --dry-run")
+    say(f"Then: {command(folder, 'ingest --dry-run')}")
 
 
 @click.command()
@@ -79,12 +79,11 @@ def ingest(folder: Path, sources: tuple[str, ...], rebuild: tuple[str, ...], dry
 
 
 def _say_next(folder: Path, written: int, quarantined: int, dry_run: bool) -> None:
-    here = "" if folder == Path() else f" -w {folder}"
     if quarantined:
         say(f"{quarantined:,} rows {'would go' if dry_run else 'went'} to quarantine, each with its reasons.")
     if dry_run:
-        say(f"Nothing was written. Then: foremend{here} ingest")
+        say(f"Nothing was written. Then: {command(folder, 'ingest')}")
     else:
         if not written:
             say("Nothing new: the tables are as they were.")
-        say(f"Then: foremend{here} validate")
+        say(f"Then: {command(folder, 'validate')}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from features.errors import UserError
-from serving.console import say, step, table, to_json
+from serving.console import command, say, step, table, to_json
 
 __all__ = ["fleet"]
 
@@ -63,4 +63,4 @@ def fleet(
             ("ROC of the true 7-day probability", f"{summary.roc_7d:.3f}"),
             ("planted defects", ", ".join(summary.defects) or "none"),
         ])  # fmt: skip
-    say(f"Next: foremend -w {folder} ingest")
+    say(f"Next: {command(folder, 'ingest')}")

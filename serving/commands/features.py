@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from features.errors import UserError
-from serving.console import say, table, to_json
+from serving.console import command, say, table, to_json
 from serving.files import written
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def features(folder: Path, as_of: tuple[str, ...], first: datetime | None, last:
         )
     else:
         click.echo(f"{out}: {rows:,} rows × {columns - 2} features")
-    say(f"Then: foremend -w {folder} train risk" if rows else "No asset was in service then; see `foremend validate`.")
+    validate = command(folder, "validate")
+    say(f"Then: {command(folder, 'train risk')}" if rows else f"No asset was in service then; see `{validate}`.")
     return None
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ml.report import Wording
 
 
-NEXT = {"risk": "foremend labels; then foremend train risk", "volume": "foremend forecast"}
-"""What to do next, by what the workspace can be used for."""
+NEXT = {"risk": ("labels", "train risk"), "volume": ("forecast",)}
+"""The commands that come next, by what the workspace can be used for."""
 
 
 @click.command()
@@ -71,10 +71,10 @@ def validate(
         console.to_json(as_data(report))
     elif html is None:
         quality_text.print_report(report, words)
-    return _verdict(report, words, strict=strict)
+    return _verdict(report, words, workspace, strict=strict)
 
 
-def _verdict(report: Report, words: Wording, *, strict: bool) -> int:
+def _verdict(report: Report, words: Wording, workspace: Path, *, strict: bool) -> int:
     """Say how it ends, and the next command; the exit code."""
     for purpose in report.purposes:
         for line in quality_text.purpose_lines(purpose, words):
@@ -82,7 +82,7 @@ def _verdict(report: Report, words: Wording, *, strict: bool) -> int:
     console.say(quality_text.count_line(report, words))
     usable = [purpose.name for purpose in report.purposes if purpose.usable]
     if usable:
-        console.say(f"Next: {NEXT[usable[0]]}")
+        console.say(f"Next: {'; then '.join(console.command(workspace, name) for name in NEXT[usable[0]])}")
     return 2 if report.blockers or (strict and report.found("error")) else 0
 
 
@@ -146,7 +146,7 @@ def labels(workspace: Path, compared: bool, versions: tuple[int, ...], compare_s
         quality_text.print_changes(changes, as_json=as_json)
         return
     quality_text.print_failures(read_failures(snapshot), as_json=as_json)
-    console.say("Next: foremend train risk")
+    console.say(f"Next: {console.command(workspace, 'train risk')}")
 
 
 def _pair(config: Config, versions: tuple[int, ...], sql: str | None) -> tuple[FailureRule, FailureRule]:

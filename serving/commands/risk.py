@@ -59,7 +59,7 @@ def risk(workspace: Path, as_json: bool, promote: bool, mlflow_uri: str) -> None
         console.to_json(report.as_dict())
     else:
         _print(report)
-    console.say(f"Next: foremend -w {workspace} score" if workspace != Path() else "Next: foremend score")
+    console.say(f"Next: {console.command(workspace, 'score')}")
 
 
 def _print(report: TrainingReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 
 from features.errors import ForemendError, UserError
-from serving.console import say, table
+from serving.console import command, say, table
 
 __all__ = ["demo"]
 
@@ -48,11 +49,12 @@ def demo(folder: Path, assets: int, days: int, seed: int, language: str) -> None
         ("Score tonight and propose visits", [*inside, "score"]),
         ("Forecast the tickets to come", [*inside, "forecast"]),
     )
-    times = [(title, _walk(title, command, folder)) for title, command in road]
+    times = [(title, _walk(title, words, folder)) for title, words in road]
     say("")
     table(("step", "s"), [*((title, f"{seconds:.1f}") for title, seconds in times),
                           ("all", f"{sum(seconds for _, seconds in times):.1f}")])  # fmt: skip
-    say(f"\nThe workspace is {folder}. Next: foremend -w {folder} keys create me, then foremend -w {folder} serve")
+    first, then = command(folder, "keys create me"), command(folder, "serve")
+    say(f"\nThe workspace is {folder}. Next: {first}, then {then}")
 
 
 def _clear(folder: Path) -> None:
@@ -63,7 +65,7 @@ def _clear(folder: Path) -> None:
         raise UserError("the folder is not empty and no demo made it", where=str(folder), todo="Name another folder")
 
 
-def _walk(title: str, command: list[str], folder: Path) -> float:
+def _walk(title: str, words: list[str], folder: Path) -> float:
     """Run one command in this process; its seconds.
 
     Raises
@@ -73,9 +75,9 @@ def _walk(title: str, command: list[str], folder: Path) -> float:
     """
     from serving.cli import run
 
-    say(f"\n── {title}\n$ foremend {' '.join(command)}")
+    say(f"\n── {title}\n$ foremend {shlex.join(words)}")
     started = time.monotonic()
-    code = run(command)
+    code = run(words)
     if folder.exists():
         (folder / MARK).touch()
     if code:

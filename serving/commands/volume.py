@@ -66,7 +66,7 @@ def forecast(
     else:
         _print(made)
     console.say(f"Stored as forecast {made.run_id}; {made.champion} is the one to use.")
-    console.say(f"Next: foremend {'' if workspace == Path() else f'-w {workspace} '}serve")
+    console.say(f"Next: {console.command(workspace, 'serve')}")
 
 
 def _known(model: str) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
+import serving
 from features.errors import ConfigError, Fault, nearest
 from serving.cli import COMMANDS, cli, disk_full, run
+from serving.console import command
 
 HEAVY = {"pandas", "numpy", "duckdb", "mlflow", "sqlalchemy", "fastapi", "rich", "deltalake", "pyarrow", "sklearn",
          "lightgbm", "prophet", "pydantic", "altair"}  # fmt: skip
@@ -26,6 +31,20 @@ def test_a_fresh_help_loads_nothing_heavy() -> None:
     modules = set(done.stdout.rpartition("MODULES ")[2].split())
     assert "click" in modules
     assert modules.isdisjoint(HEAVY), modules & HEAVY
+
+
+@pytest.mark.parametrize("folder", ["a fleet", "it's", "泵站", "plain", "-w"])
+def test_a_command_to_come_next_can_be_pasted_whatever_the_folder_is_called(folder: str) -> None:
+    said = command(Path(folder), "keys create me")
+    assert shlex.split(said) == ["foremend", "-w", folder, "keys", "create", "me"]
+    assert command(Path(), "score") == "foremend score"
+
+
+def test_no_message_makes_a_command_line_by_hand() -> None:
+    sources = [path for path in Path(serving.__file__).parent.rglob("*.py") if path.name != "console.py"]
+    assert len(sources) > 30
+    by_hand = re.compile(r"-w \{|(Next|Then): foremend")
+    assert [str(path) for path in sources if by_hand.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ def test_validate_shows_findings_readiness_and_the_next_command(folder, capsys):
     assert "first: found = a3 , meant = A3" in out
     assert "→ Write the id alike" in out
     assert "age-only" in out or "fleet's base rate" in out
-    assert "Next: foremend labels" in err
+    assert f"Next: foremend -w {folder} labels; then foremend -w {folder} train risk" in err
 
 
 def test_the_terminal_speaks_the_workspaces_language_or_the_one_asked_for(folder, capsys):
@@ -121,7 +121,7 @@ def test_tickets_alone_are_usable_for_volume_and_the_next_command_is_forecast(de
     out, err = capsys.readouterr()
     assert "Not usable for risk: no assets" in err
     assert "Usable for volume: 360 organic tickets in 60 days, < 730 days → weekly cycle" in err
-    assert "Next: foremend forecast" in err
+    assert f"Next: foremend -w {desk} forecast" in err
     assert "Readiness" not in out
 
 
