@@ -6,12 +6,13 @@ names itself (components, codes, columns of its own) is data and stands in both 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 __all__ = [
-    "Words", "after", "attribute_words", "column_words", "label_words", "length_words", "row_words", "told_words",
+    "Words", "after", "attribute_words", "column_words", "label_words", "length_words", "row_words", "singular", "told_words",
 ]  # fmt: skip
 
 
@@ -97,6 +98,20 @@ def told_words(told: Sequence[tuple[str, str]], more: Sequence[Words] = ()) -> W
 def _valued(column: str, value: str) -> Words:
     words = column_words(column)
     return Words(f"of {value}" if column == "component" else f"with {words.en} {value}", f"{words.zh} {value}")
+
+
+_NOUNS = (
+    "row", "error", "warning", "note", "check", "failure", "ticket", "asset", "day", "repeat", "stamp", "source", "rule",
+)  # fmt: skip
+
+
+def singular(text: str) -> str:
+    """English text in which one of a thing is called so.
+
+    >>> singular("1 rows, 11 rows, 1 warnings, 0 notes")
+    '1 row, 11 rows, 1 warning, 0 notes'
+    """
+    return re.sub(rf"(?<![\d.,])1 ({'|'.join(_NOUNS)})s\b", r"1 \1", text)
 
 
 def after(first: str, then: str) -> str:

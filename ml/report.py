@@ -15,6 +15,8 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from features.wording import singular
+
 if TYPE_CHECKING:
     from features.validation import Report
     from features.validation.findings import Finding
@@ -52,7 +54,8 @@ class Wording:
 
     def line(self, english: str, **values: object) -> str:
         """A line of the terminal's report; `english` is its pattern."""
-        return str(self._words["terminal"].get(english, english)).format(**values)
+        line = str(self._words["terminal"].get(english, english)).format(**values)
+        return singular(line) if self.language == "en" else line
 
     def meaning(self, one: Finding | SetAside) -> str:
         """What a finding's code means."""

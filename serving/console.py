@@ -17,12 +17,14 @@ from typing import Any
 
 import click
 
-__all__ = ["command", "say", "step", "table", "to_json"]
+from features.wording import singular
+
+__all__ = ["command", "cut", "say", "step", "table", "to_json"]
 
 
 def say(line: str) -> None:
     """Print one line of progress on stderr."""
-    click.echo(line, err=True)
+    click.echo(singular(line), err=True)
 
 
 @contextmanager
@@ -43,6 +45,11 @@ def step(title: str) -> Iterator[None]:
 def to_json(data: Any) -> None:
     """Print data as JSON on stdout; instants as ISO 8601."""
     click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+
+
+def cut(text: str, letters: int = 160) -> str:
+    """The beginning of a text that may be long."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import ConfigError, DataError, SourceError, UserError, nearest
+from features.errors import ConfigError, DataError, SourceError, UserError, WorkspaceError, nearest
 from features.ingest.commits import State, check_same_meaning, recorded
 from features.ingest.loads import Load, check_options
 from features.ingest.publishing import Judged, publish
+from features.ingest.quarantine import Why
 from features.ingest.staging import Staged, judge, make_canonical, open_raw, stage, stored_types, whole
 from features.ingest.sweeping import sweep
 from features.sources import Since
 from features.validation.reasons import reason
-from features.workspace import Workspace, duck
+from features.workspace import Snapshot, Workspace, duck
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,6 +51,10 @@ class Ingested:
         Rows that were known already, quarantined ones included.
     version
         The table's Delta version afterwards; None where it does not exist.
+    reasons
+        Why rows were set aside now, the most frequent first.
+    rebuilt
+        All stored rows of the source were replaced, or would have to be.
     """
 
     source: str
@@ -60,6 +65,8 @@ class Ingested:
     unchanged: int
     version: int | None
     seconds: float
+    reasons: tuple[Why, ...] = ()
+    rebuilt: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class _Task:
 
 def ingest(
     workspace: Workspace, names: Sequence[str] | None = None, *, rebuild: Iterable[str] = (), dry_run: bool = False,
-    say: Say = lambda _: None,
+    say: Say = lambda _: None, done: Callable[[Ingested], None] = lambda _: None,
 ) -> tuple[Ingested, ...]:  # fmt: skip
     """Read sources into the canonical tables.
 
@@ -95,6 +102,8 @@ def ingest(
         Read and judge everything, write nothing; troubles are said, all of them, before the first is raised.
     say
         Receives lines of progress.
+    done
+        Receives every source's result at once: what was committed before a trouble, too.
 
     Raises
     ------
@@ -106,7 +115,7 @@ def ingest(
     start = workspace.now()
     with workspace.writing("foremend ingest") as staging:
         tasks = [_Task(workspace, n, staging / n, start, n in again, dry_run, say) for n in chosen]
-        return tuple(_tried(tasks) if dry_run else (_run(task) for task in tasks))
+        return tuple(_told(_tried(tasks) if dry_run else _committed(tasks), done))
 
 
 def _chosen(workspace: Workspace, names: Sequence[str] | None, rebuild: frozenset[str]) -> list[str]:
@@ -121,6 +130,24 @@ def _chosen(workspace: Workspace, names: Sequence[str] | None, rebuild: frozense
         )  # fmt: skip
     wanted = {*(names or ()), *rebuild} or set(known)
     return [name for name in known if name in wanted]
+
+
+def _told(results: Iterator[Ingested], done: Callable[[Ingested], None]) -> Iterator[Ingested]:
+    for result in results:
+        done(result)
+        yield result
+
+
+def _committed(tasks: Sequence[_Task]) -> Iterator[Ingested]:
+    """Run every task until one stops; those behind it are named."""
+    for at, task in enumerate(tasks, start=1):
+        try:
+            result = _run(task)
+        except Exception:
+            if tasks[at:]:
+                task.say(f"Not tried: {', '.join(t.name for t in tasks[at:])}")
+            raise
+        yield result
 
 
 def _tried(tasks: Sequence[_Task]) -> Iterator[Ingested]:
@@ -139,11 +166,10 @@ def _tried(tasks: Sequence[_Task]) -> Iterator[Ingested]:
 def _run(task: _Task) -> Ingested:
     begun, began = time.monotonic(), datetime.now(UTC)
     workspace, source = task.workspace, task.workspace.config.sources[task.name]
-    task.say(f"{task.name} → {source.table}")
+    task.say(f"{task.name} …")
     check_options(task.name, source)
     snapshot = workspace.pin()
-    if not task.rebuild:
-        check_same_meaning(snapshot, task.name)
+    task = replace(task, rebuild=task.rebuild or _remapped(task, snapshot))
     state = None if task.rebuild else recorded(snapshot, task.name)
     staged = stage(workspace, task.name, _since(task, state), task.folder, task.say)
     with duck(task.folder / "spill") as con:
@@ -164,8 +190,27 @@ def _run(task: _Task) -> Ingested:
         sweep(workspace, table, began)
     seconds = time.monotonic() - begun
     return Ingested(
-        task.name, source.table, staged.count, told.written, told.quarantined, told.unchanged, told.version, seconds
-    )
+        task.name, source.table, staged.count, told.written, told.quarantined, told.unchanged, told.version, seconds,
+        told.reasons, task.rebuild,
+    )  # fmt: skip
+
+
+def _remapped(task: _Task, snapshot: Snapshot) -> bool:
+    """Whether a dry run judges the source as a rebuild would, because its stored rows mean something else.
+
+    Raises
+    ------
+    WorkspaceError
+        They do, and this is no dry run.
+    """
+    try:
+        check_same_meaning(snapshot, task.name)
+    except WorkspaceError as error:
+        if not task.dry_run:
+            raise
+        task.say(f"  {task.name}: {error.found}: judged as a rebuild. {error.todo}")
+        return True
+    return False
 
 
 def _since(task: _Task, state: State | None) -> Since | None:

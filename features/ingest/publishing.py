@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from features.ingest.commits import State, Write, commit, homes, recorded_watermark, withdraw
 from features.ingest.merging import NEWS, Batch, months_are, rows_kept, rows_to_write, tombstones
-from features.ingest.quarantine import set_aside
+from features.ingest.quarantine import Why, set_aside
 from features.ingest.staging import whole
 from features.workspace import Snapshot, ident, quote
 
@@ -61,6 +61,7 @@ class Published:
     quarantined: int
     unchanged: int
     version: int | None
+    reasons: tuple[Why, ...]
 
 
 def publish(judged: Judged, *, dry_run: bool) -> Published:
@@ -77,7 +78,7 @@ def publish(judged: Judged, *, dry_run: bool) -> Published:
     written = whole(judged.con, f"SELECT count(*) FROM ({news})") or 0
     same = judged.count("('same')") + aside.known
     version = judged.version() if dry_run else _commit(judged, news if written else "")
-    return Published(written, aside.new, same, version)
+    return Published(written, aside.new, same, version, aside.reasons)
 
 
 def _instant(at: datetime) -> str:

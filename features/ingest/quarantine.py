@@ -11,12 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 from features.ingest.merging import REFUSED, Batch
 from features.ingest.staging import whole
+from features.validation.reasons import reason
 from features.workspace import Workspace, ident, local_files, quote
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Aside", "set_aside"]
+__all__ = ["Aside", "Why", "set_aside"]
+
+
+@dataclass(frozen=True)
+class Why:
+    """Rows that were set aside for one reason.
+
+    Attributes
+    ----------
+    rows
+        How many; a row with two reasons is counted under both.
+    example
+        One of them as the source delivered it, as JSON text.
+    """
+
+    code: str
+    rows: int
+    meaning: str
+    example: str
 
 
 @dataclass(frozen=True)
@@ -29,10 +48,13 @@ class Aside:
         Rows written to the quarantine now.
     known
         Refused rows that lie there already.
+    reasons
+        Why the new ones are there, the most frequent first.
     """
 
     new: int
     known: int
+    reasons: tuple[Why, ...]
 
 
 def set_aside(
@@ -54,7 +76,15 @@ def set_aside(
     stale = batch.replaces and whole(con, f"SELECT count(*) FROM ({_stored(workspace, batch)})")
     if not dry_run and (new or stale):
         _write(con, workspace, batch, committed)
-    return Aside(new, known)
+    return Aside(new, known, _reasons(con))
+
+
+def _reasons(con: duckdb.DuckDBPyConnection) -> tuple[Why, ...]:
+    found = con.execute(
+        "SELECT code, count(*), min_by(row, row_hash) FROM "
+        "(SELECT unnest(string_split(reasons, ',')) AS code, row, row_hash FROM aside) GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    return tuple(Why(code, rows, reason(code).meaning, example) for code, rows, example in found)
 
 
 def _bad(batch: Batch) -> str:

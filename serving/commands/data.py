@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from serving.console import command, say, table, to_json
+from features.wording import singular
+from serving.console import command, cut, say, table, to_json
+
+if TYPE_CHECKING:
+    from features.ingest import Ingested
 
 __all__ = ["ingest", "init"]
 
@@ -55,8 +61,6 @@ def ingest(folder: Path, sources: tuple[str, ...], rebuild: tuple[str, ...], dry
     be used go to quarantine with their reasons; `foremend validate` shows them.
     Exit code: 0 done, 2 something to mend in files, settings or data, 1 a fault.
     """  # noqa: D301
-    from dataclasses import asdict
-
     from features.ingest import ingest as run
     from features.workspace import Workspace
     from serving.sections import check_sections
@@ -64,26 +68,48 @@ def ingest(folder: Path, sources: tuple[str, ...], rebuild: tuple[str, ...], dry
     workspace = Workspace.open(folder)
     if dry_run:
         check_sections(workspace.config)
-    results = run(workspace, sources or None, rebuild=rebuild, dry_run=dry_run, say=say)
+    results: list[Ingested] = []
+    try:
+        run(workspace, sources or None, rebuild=rebuild, dry_run=dry_run, say=say, done=results.append)
+    finally:  # what was committed before a trouble is told as well
+        if results:
+            _print_results(results, dry_run=dry_run, as_json=as_json)
+    _say_next(folder, sources, results, dry_run=dry_run)
+
+
+def _print_results(results: Sequence[Ingested], *, dry_run: bool, as_json: bool) -> None:
+    from dataclasses import asdict
+
     if as_json:
         to_json([asdict(result) for result in results])
-    else:
-        wrote = "would write" if dry_run else "written"
-        counts = [(r.read, r.written, r.quarantined, r.unchanged) for r in results]
-        table(
-            ("source", "table", "read", wrote, "quarantined", "unchanged", "version", "s"),
-            [(r.source, r.table, *(f"{n:,}" for n in four), r.version, f"{r.seconds:.1f}")
-             for r, four in zip(results, counts, strict=True)],
-        )  # fmt: skip
-    _say_next(folder, sum(r.written for r in results), sum(r.quarantined for r in results), dry_run)
+        return
+    wrote = "would write" if dry_run else "written"
+    counts = [(r.read, r.written, r.quarantined, r.unchanged) for r in results]
+    table(
+        ("source", "table", "read", wrote, "quarantined", "unchanged", "version", "s"),
+        [(r.source, r.table, *(f"{n:,}" for n in four), r.version, f"{r.seconds:.1f}")
+         for r, four in zip(results, counts, strict=True)],
+    )  # fmt: skip
+    for result in results:
+        for why in result.reasons:
+            click.echo(singular(f"\n{result.source}: {why.code}: {why.rows:,} rows: {why.meaning}"))
+            click.echo(f"  e.g. {cut(why.example)}")
 
 
-def _say_next(folder: Path, written: int, quarantined: int, dry_run: bool) -> None:
+def _say_next(folder: Path, sources: Sequence[str], results: Sequence[Ingested], *, dry_run: bool) -> None:
+    quarantined = sum(r.quarantined for r in results)
     if quarantined:
-        say(f"{quarantined:,} rows {'would go' if dry_run else 'went'} to quarantine, each with its reasons.")
+        say(f"{quarantined:,} rows {'would go' if dry_run else 'went'} to quarantine, for the reasons above.")
     if dry_run:
-        say(f"Nothing was written. Then: {command(folder, 'ingest')}")
-    else:
-        if not written:
-            say("Nothing new: the tables are as they were.")
-        say(f"Then: {command(folder, 'validate')}")
+        say(f"Nothing was written. Then: {command(folder, _in_earnest(sources, results))}")
+        return
+    if not any(r.written for r in results):
+        say("Nothing new: the tables are as they were.")
+    say(f"Then: {command(folder, 'validate')}")
+
+
+def _in_earnest(sources: Sequence[str], results: Sequence[Ingested]) -> str:
+    """The command that does what a dry run tried; sources beside a rebuilt one must be named."""
+    rebuilt = [f"--rebuild {r.source}" for r in results if r.rebuilt]
+    named = [r.source for r in results if not r.rebuilt] if rebuilt else sources
+    return " ".join(["ingest", *rebuilt, *named])

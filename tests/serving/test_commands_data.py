@@ -58,7 +58,9 @@ def test_ingest_prints_what_each_source_brought_and_what_comes_next(
     assert lines[0] == ["source", "table", "read", "written", "quarantined", "unchanged", "version", "s"]
     assert lines[1][:7] == ["machines", "assets", "2", "2", "0", "0", "0"]
     assert lines[2][:7] == ["alarms", "alarms", "2", "1", "1", "0", "0"]
-    assert "1 rows went to quarantine" in err
+    assert "\nalarms: missing_key: 1 row: a column of the key is empty\n" in out
+    assert '  e.g. {"asset_id":null,"event_time":"2024-01-01","code":"E1"}' in out
+    assert "1 row went to quarantine" in err
     assert "validate" in err
     assert run(["-w", str(folder), "ingest"]) == 0
     assert "Nothing new" in capsys.readouterr().err
@@ -68,9 +70,21 @@ def test_ingest_gives_json_on_stdout_alone(folder: Path, capsys: pytest.CaptureF
     assert run(["-w", str(folder), "ingest", "--json", "alarms"]) == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert result.pop("seconds") > 0
+    (why,) = result.pop("reasons")
     assert result == {
         "source": "alarms", "table": "alarms", "read": 2, "written": 1, "quarantined": 1, "unchanged": 0, "version": 0,
+        "rebuilt": False,
     }  # fmt: skip
+    assert json.loads(why.pop("example"))["asset_id"] is None
+    assert why == {"code": "missing_key", "rows": 1, "meaning": "a column of the key is empty"}
+
+
+def test_an_example_of_a_wide_row_is_cut_on_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "alarms.csv").write_text(f"asset_id,event_time,code\n,2024-01-01,{'E' * 500}\nA1,2024-01-01,E\n")
+    assert run(["-w", str(folder), "ingest", "--dry-run"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "e.g." in line)
+    assert len(line) < 170
+    assert line.endswith("E…")
 
 
 def test_a_dry_run_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,6 +105,36 @@ def test_a_changed_query_stops_with_exit_2_until_it_is_rebuilt(
     assert "another query" in capsys.readouterr().err
     assert run(["-w", str(folder), "ingest", "--rebuild", "machines"]) == 0
     assert run(["-w", str(folder), "ingest"]) == 0
+
+
+def test_a_dry_run_judges_a_changed_query_as_a_rebuild_and_names_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["-w", str(folder), "ingest"]) == 0
+    (folder / "foremend.toml").write_text(TOML.replace("SELECT * FROM 'mach", "SELECT asset_id FROM 'mach"))
+    capsys.readouterr()
+    assert run(["-w", str(folder), "ingest", "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split()[:6] == ["machines", "assets", "2", "2", "0", "0"]
+    assert "another query: judged as a rebuild. Run `foremend ingest --rebuild machines`" in err
+    assert f"Then: foremend -w {folder} ingest --rebuild machines alarms\n" in err
+    assert run(["-w", str(folder), "ingest", "--dry-run", "--rebuild", "machines"]) == 0
+    assert f"Then: foremend -w {folder} ingest --rebuild machines\n" in capsys.readouterr().err
+    assert run(["-w", str(folder), "ingest", "--dry-run", "alarms"]) == 0
+    assert f"Then: foremend -w {folder} ingest alarms\n" in capsys.readouterr().err
+
+
+def test_an_ingest_that_stops_tells_what_was_written_and_what_was_not_tried(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "".join(f"[sources.{name}]\ntable = 'alarms'\nquery = 'SELECT 1'\n" for name in ("bad", "later", "last"))
+    (folder / "foremend.toml").write_text(TOML + more)
+    assert run(["-w", str(folder), "ingest"]) == 2
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[:3]] == ["source", "machines", "alarms"]
+    assert "Not tried: later, last\nforemend: foremend.toml [sources.bad]" in err
+    assert run(["-w", str(folder), "ingest", "--json"]) == 2
+    assert [one["source"] for one in json.loads(capsys.readouterr().out)] == ["machines", "alarms"]
 
 
 RULE = "[[rules]]\ntable = 'assets'\ncode = 'own'\nadvice = 'x'\n"
@@ -141,7 +185,11 @@ def test_what_the_user_can_mend_is_one_line_and_exit_2(
     *progress, last = capsys.readouterr().err.splitlines()
     assert says in last
     assert "pw1234" not in last
-    assert [line for line in progress if "→" not in line and not line.startswith(("Usage", "Try"))] in ([], [""])
+    assert [
+        line
+        for line in progress
+        if "…" not in line and "Not tried: alarms" not in line and not line.startswith(("Usage", "Try"))
+    ] in ([], [""])
 
 
 def test_a_workspace_of_the_command_line_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
