@@ -57,6 +57,11 @@ class Wording:
         line = str(self._words["terminal"].get(english, english)).format(**values)
         return singular(line) if self.language == "en" else line
 
+    def cell(self, english: str, **values: object) -> str:
+        """A title, heading or word of a table on the terminal, or a line beside it; `english` is its pattern."""
+        tables, volume = (self._words.get(kind, {}) for kind in ("tables", "volume"))
+        return str(tables.get(english) or volume.get(english, english)).format(**values)
+
     def meaning(self, one: Finding | SetAside) -> str:
         """What a finding's code means."""
         return _worded(self._words, "meaning", one.code, one.meaning)
@@ -97,7 +102,7 @@ def validation_page(report: Report, language: str = "en") -> str:
 
 @cache
 def wording(language: str) -> Mapping[str, Any]:
-    """Wording by kind: ``text``, ``terminal``, ``meaning``, ``advice``, ``fallback``, ``phrase``; empty for English."""
+    """Wording by kind, as the sections of the file are called; empty for English."""
     if language == "en":
         return {kind: {} for kind in ("text", "terminal", "meaning", "advice", "fallback", "phrase")}
     return tomllib.loads(resources.files("ml").joinpath(f"templates/{language}.toml").read_text(encoding="utf-8"))

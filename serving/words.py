@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
-__all__ = ["Language", "language_of", "reason_in_words", "reasons_in_words", "why_in_words"]
+__all__ = ["Language", "language_of", "reason_in_words", "reasons_in_words", "unit_in_words", "why_in_words"]
 
 Language = Literal["en", "zh-CN"]
 
@@ -52,6 +52,11 @@ def language_of(accepted: str) -> Language:
         if weight < 0 and name.startswith(("zh", "en")):
             return "zh-CN" if name.startswith("zh") else "en"
     return "en"
+
+
+def unit_in_words(unit: str, language: Language) -> str:
+    """A unit that stands alone, as in a column of its own; in English a ratio is called so there."""
+    return unit if language == "en" else _UNITS[language].get(unit, unit)
 
 
 def reason_in_words(reason: Mapping[str, Any], language: Language) -> str:

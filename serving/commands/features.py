@@ -90,14 +90,18 @@ def features(folder: Path, as_of: tuple[str, ...], first: datetime | None, last:
 
 def _list(snapshot: Snapshot, groups: tuple[str, ...] | None, *, as_json: bool) -> None:
     from features.assets import feature_set
+    from ml.report import Wording
+    from serving.words import unit_in_words
 
     found, language = feature_set(snapshot, groups=groups), snapshot.workspace.config.workspace.language
     if as_json:
         return to_json({"fingerprint": found.fingerprint, "features": [_as_data(f) for f in found.features]})
+    words = Wording(language)
     table(
-        ("feature", "kind", "unit", "group", "meaning"),
-        [(f.name, f.kind, f.unit, f.group, f.meaning.said(language)) for f in found.features],
-    )
+        [words.cell(head) for head in ("feature", "kind", "unit", "group", "meaning")],
+        [(f.name, words.cell(f.kind), unit_in_words(f.unit, language), f.group, f.meaning.said(language))
+         for f in found.features],
+    )  # fmt: skip
     say(f"{len(found.features)} features, fingerprint {found.fingerprint}")
     return None
 

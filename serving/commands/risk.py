@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from features.workspace import Workspace
     from ml.policy import PolicyConfig
     from ml.quality import Quality
+    from ml.report import Wording
     from ml.train import TrainingReport
     from serving.scoring import Scored
-    from serving.words import Language
 
 REASONS_SHOWN = 2
 """Reasons of a proposal on a terminal, of those that raise its risk; all are in the JSON."""
@@ -108,6 +108,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     """  # noqa: D301
     from features.workspace import Workspace
     from ml.registry import Registry
+    from ml.report import Wording
     from serving.scoring import score as score_assets
     from serving.settings import load_settings
     from serving.store import open_store
@@ -126,8 +127,9 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     if as_json:
         console.to_json(_run_as_data(scored) | {"proposals": [_as_data(row) for row in proposals]})
     else:
-        _print_run(scored)
-        _print_proposals(proposals, workspace.config.workspace.language)
+        words = Wording(workspace.config.workspace.language)
+        _print_run(scored, words)
+        _print_proposals(proposals, words)
     console.say(f"Next: {console.command(folder, 'tickets')}")
 
 
@@ -145,11 +147,13 @@ def tickets(folder: Path, state: str, as_json: bool) -> None:
     The newest cut-off first, the most valuable first. Nothing is sent anywhere.
     """  # noqa: D301
     from features.workspace import Workspace
+    from ml.report import Wording
     from serving.settings import load_settings
     from serving.store import open_store
     from serving.store.work import STATES, list_proposals
 
     workspace = Workspace.open(folder)
+    words = Wording(workspace.config.workspace.language)
     engine = open_store(workspace, load_settings())
     with engine.connect() as connection:
         proposals = list_proposals(connection, STATES if state == "all" else (state,))
@@ -157,9 +161,11 @@ def tickets(folder: Path, state: str, as_json: bool) -> None:
     if as_json:
         console.to_json([_as_data(row) for row in proposals])
     elif proposals:
-        _print_proposals(proposals, workspace.config.workspace.language)
+        _print_proposals(proposals, words)
+    elif state == "all":
+        console.say(words.cell("None was ever proposed."))
     else:
-        console.say(f"None is {state}." if state != "all" else "None was ever proposed.")
+        console.say(words.cell("None is {state}.", state=words.cell(state)))
     console.say(f"Next: {console.command(folder, 'serve')}")
 
 
@@ -184,50 +190,55 @@ def _cutoff(workspace: Workspace, text: str) -> datetime | None:
     return moment
 
 
-def _print_run(scored: Scored) -> None:
+def _print_run(scored: Scored, words: Wording) -> None:
     from ml.policy import PROPOSED, WHY_NOT
 
     run = scored.run
-    console.say(
-        f"{scored.assets:,} assets at {run.as_of:%Y-%m-%d %H:%M} UTC; newest data {run.data_as_of:%Y-%m-%d %H:%M}; "
-        f"model {run.model_version} ({run.calibration_status})."
-    )
+    pattern = "{assets:,} assets at {as_of:%Y-%m-%d %H:%M} UTC; newest data {newest:%Y-%m-%d %H:%M}; model {model} ({status})."
+    told = {"as_of": run.as_of, "newest": run.data_as_of, "model": run.model_version}
+    console.say(words.cell(pattern, assets=scored.assets, status=words.cell(run.calibration_status), **told))
     if scored.repeated:
-        console.say("The same run is stored already: nothing was written, nothing is proposed twice.")
+        console.say(words.cell("The same run is stored already: nothing was written, nothing is proposed twice."))
         return
-    meanings = {PROPOSED: f"worth a visit: saving {_costs(run.policy)}", **WHY_NOT}
-    rows = [(f"{scored.decisions.get(name, 0):,}", name, meaning) for name, meaning in meanings.items()]
-    console.table(("assets", "decision", "meaning"), [row for row in rows if row[0] != "0"])
+    meanings = {PROPOSED: _costs(run.policy, words), **{name: words.cell(text) for name, text in WHY_NOT.items()}}
+    rows = [
+        (f"{count:,}", words.cell(name), meaning)
+        for name, meaning in meanings.items() if (count := scored.decisions.get(name, 0))
+    ]  # fmt: skip
+    console.table([words.cell(head) for head in ("assets", "decision", "meaning")], rows)
     if scored.nothing_pays and scored.pays_from is not None:
-        console.say(
-            f"No visit pays at a failure's cost of {run.policy.failure_cost:g}; the best one would from "
-            f"{scored.pays_from:.3g} on. Say your costs in foremend.toml: [policy] failure_cost and visit_cost."
+        pattern = (
+            "No visit pays at a failure's cost of {failure:g}; the best one would from {from_:.3g} on. Say your costs "
+            "in foremend.toml: [policy] failure_cost and visit_cost."
         )
+        console.say(words.cell(pattern, failure=run.policy.failure_cost, from_=scored.pays_from))
 
 
-def _costs(policy: PolicyConfig) -> str:
-    return (
-        f"at a failure's cost of {policy.failure_cost:g} and a visit's of {policy.visit_cost:g}, "
-        f"if a visit prevents failures for {policy.protects_days:g} d"
+def _costs(policy: PolicyConfig, words: Wording) -> str:
+    pattern = (
+        "worth a visit: saving at a failure's cost of {failure:g} and a visit's of {visit:g}, "
+        "if a visit prevents failures for {days:g} d"
     )
+    return words.cell(pattern, failure=policy.failure_cost, visit=policy.visit_cost, days=policy.protects_days)
 
 
-def _print_proposals(proposals: Sequence[Mapping[str, Any]], language: Language) -> None:
-    from serving.words import reasons_in_words
+def _print_proposals(proposals: Sequence[Mapping[str, Any]], words: Wording) -> None:
+    from serving.words import language_of, reasons_in_words
 
     horizons = sorted({chance["horizon_days"] for row in proposals for chance in row["probabilities"]})
     rows = []
     for row in proposals:
         chances = {chance["horizon_days"]: f"{chance['probability']:.0%}" for chance in row["probabilities"]}
         raising = [reason for reason in row["reasons"] if reason["contribution"] > 0]
-        told = reasons_in_words(raising[:REASONS_SHOWN], language)
+        told = reasons_in_words(raising[:REASONS_SHOWN], language_of(words.language))
         rows.append(
             [f"{row['as_of']:%Y-%m-%d}", row["asset_id"], row["region"], row["failure_mode"],
-             *(chances.get(days, "") for days in horizons), f"{row['value']:,.2f}", row["state"], told]
+             *(chances.get(days, "") for days in horizons), f"{row['value']:,.2f}", words.cell(row["state"]), told]
         )  # fmt: skip
-    days = [f"P({horizon:g}d)" for horizon in horizons]
+    days = [words.cell("P({days:g}d)", days=horizon) for horizon in horizons]
+    before, after = ("as of", "asset", "region", "mode"), ("saving", "state", "why")
     if rows:
-        console.table(("as of", "asset", "region", "mode", *days, "saving", "state", "why"), rows)
+        console.table([*map(words.cell, before), *days, *map(words.cell, after)], rows)
 
 
 def _run_as_data(scored: Scored) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from serving.files import as_cell, written_if_asked
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml.report import Wording
     from serving.planning import VolumeForecast
 
 ROWS_SHOWN = 40
@@ -47,6 +48,7 @@ def forecast(
     side by side and are compared on the last days, held out. Settings: [forecast] in foremend.toml.
     """  # noqa: D301
     from features.workspace import Workspace
+    from ml.report import Wording
     from serving.planning import forecast_volume
 
     opened = Workspace.open(workspace)
@@ -64,7 +66,7 @@ def forecast(
     if as_json:
         console.to_json(_as_data(made))
     else:
-        _print(made)
+        _print(made, Wording(config.language))
     console.say(f"Stored as forecast {made.run_id}; {made.champion} is the one to use.")
     console.say(f"Next: {console.command(workspace, 'serve')}")
 
@@ -97,38 +99,45 @@ def _instant(text: str) -> datetime | None:
     return moment
 
 
-def _print(made: VolumeForecast) -> None:
+def _print(made: VolumeForecast, words: Wording) -> None:
     """The table of series with the next week and the whole horizon, and how the models compare."""
     days = made.chosen()
-    first, last = days["ds"].min(), days["ds"].max()
     spans = sorted({min(7, made.horizon), made.horizon})
-    rows = _rows(days, spans)
-    heads = [f"next {span} days" for span in spans]
-    title = f"Tickets from {first:%Y-%m-%d} to {last:%Y-%m-%d}, with the range that holds 80 %"
-    console.table(["region", "type", *heads, "model"], rows[:ROWS_SHOWN], title=title)
+    rows = _rows(days, spans, words)
+    heads = [words.cell("next {days} days", days=span) for span in spans]
+    pattern = "Tickets from {first:%Y-%m-%d} to {last:%Y-%m-%d}, with the range that holds 80 %"
+    title = words.cell(pattern, first=days["ds"].min(), last=days["ds"].max())
+    console.table(
+        [words.cell("region"), words.cell("type"), *heads, words.cell("model")], rows[:ROWS_SHOWN], title=title
+    )
     if len(rows) > ROWS_SHOWN:
-        console.say(f"… and {len(rows) - ROWS_SHOWN:,} smaller series: --csv FILE writes them all.")
+        more = "… and {more:,} smaller series: --csv FILE writes them all."
+        console.say(words.cell(more, more=len(rows) - ROWS_SHOWN))
     if len(made.compared):
-        figures = made.compared[["model", "mase", "wape", "coverage80", "coverage95"]]
-        shown = [[row.model, f"{row.mase:.2f}", f"{row.wape:.1%}", f"{row.coverage80:.0%}", f"{row.coverage95:.0%}"]
-                 for row in figures.itertuples()]  # fmt: skip
-        title = f"\nOn the last {made.held_out_days} days, held out, over {made.compared['series'].iloc[0]:,} series"
-        console.table(
-            ["model", "scaled error (MASE)", "volume missed (WAPE)", "in 80 % range", "in 95 % range"],
-            shown,
-            title=title,
-        )
+        _print_compared(made, words)
 
 
-def _rows(days: pd.DataFrame, spans: list[int]) -> list[list[str]]:
+def _print_compared(made: VolumeForecast, words: Wording) -> None:
+    figures = made.compared[["model", "mase", "wape", "coverage80", "coverage95"]]
+    shown = [[words.cell(str(row.model)), f"{row.mase:.2f}", f"{row.wape:.1%}", f"{row.coverage80:.0%}", f"{row.coverage95:.0%}"]
+             for row in figures.itertuples()]  # fmt: skip
+    pattern = "On the last {days} days, held out, over {series:,} series"
+    title = words.cell(pattern, days=made.held_out_days, series=made.compared["series"].iloc[0])
+    heads = ("model", "scaled error (MASE)", "volume missed (WAPE)", "in 80 % range", "in 95 % range")
+    console.table([words.cell(head) for head in heads], shown, title=f"\n{title}")
+
+
+def _rows(days: pd.DataFrame, spans: list[int], words: Wording) -> list[list[str]]:
     """One row per series: all, then types, then regions, then each of both, the largest first."""
     by_level = days.assign(level=days["ticket_type"].notna() * 1 + days["region"].notna() * 2)
     series = [(part["level"].iloc[0], -part["yhat"].sum(), part) for _, part in by_level.groupby("unique_id")]
     rows = []
     for _, _, part in sorted(series, key=lambda one: one[:2]):
         node = part.iloc[0]
-        names = [str(name) if isinstance(name, str) else "all" for name in (node["region"], node["ticket_type"])]
-        rows.append([*names, *(_sum(part, span) for span in spans), str(node["model"])])
+        names = [
+            str(name) if isinstance(name, str) else words.cell("all") for name in (node["region"], node["ticket_type"])
+        ]
+        rows.append([*names, *(_sum(part, span) for span in spans), words.cell(str(node["model"]))])
     return rows
 
 

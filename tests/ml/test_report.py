@@ -46,6 +46,23 @@ def test_every_line_of_the_terminal_is_worded_in_chinese_with_the_same_figures()
     )
 
 
+def test_every_word_of_the_tables_on_a_terminal_is_chinese_with_the_same_figures():
+    from string import Formatter
+
+    from ml.policy import WHY_NOT
+    from ml.volume import FORECASTERS
+    from serving.store.work import STATES
+
+    said = wording("zh-CN")["tables"]
+    assert {*WHY_NOT, *WHY_NOT.values(), *STATES, "calibrated", "as_fitted", "baseline"} <= set(said)
+    assert set(FORECASTERS) <= set(wording("zh-CN")["volume"])
+    for english, chinese in said.items():
+        fields = [{(name, form) for _, name, form, _ in Formatter().parse(text) if name} for text in (english, chinese)]
+        assert fields[0] == fields[1], english
+        assert re.search("[一-鿿]", chinese), english
+    assert not set(said) & set(wording("zh-CN")["volume"]), "a word in two places"
+
+
 SENTENCES = [
     "228 failures in 717 days on 60 assets", "8 failures in 717 days on 60 assets, < 10",
     "48 failures in 717 days on 60 assets, < 50 failures", "48 failures in 80 days on 60 assets, < 120 days",

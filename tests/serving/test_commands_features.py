@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,6 +96,20 @@ def test_more_than_two_hundred_irregular_instants_want_a_yes(
     assert features(fleet, "--spine", source, "--out", out) == 2
     assert "201 irregular instants" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_the_list_speaks_the_workspaces_language(
+    fleet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(fleet, tmp_path / "fleet"))
+    toml = copy / "foremend.toml"
+    head = re.sub(r"^language = .*\n", "", toml.read_text(), flags=re.MULTILINE)
+    toml.write_text(head.replace("[workspace]", '[workspace]\nlanguage = "zh-CN"', 1))
+    assert features(copy, "--list") == 0
+    out = capsys.readouterr().out
+    assert out.split()[:5] == ["特征", "种类", "单位", "组", "含义"]
+    assert re.search(r"^asset_age_days +数值 +天 +profile +投用天数", out, re.MULTILINE)
+    assert re.search(r"^reading_silence_hours +数值 +小时 ", out, re.MULTILINE)
 
 
 def test_the_list_says_what_each_feature_means(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,6 +112,31 @@ def test_the_list_is_readable(folder: Path, first: dict[str, Any], capsys: pytes
     assert "None is expired." in capsys.readouterr().err
 
 
+def test_the_tables_speak_the_workspaces_language_and_json_does_not(
+    folder: Path, first: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "fleet"))
+    toml = copy / "foremend.toml"
+    capsys.readouterr()
+    assert run(["-w", str(copy), "tickets", "--json"]) == 0
+    english = json.loads(capsys.readouterr().out)
+    toml.write_text(toml.read_text().replace('language = "en"', 'language = "zh-CN"', 1))
+    assert run(["-w", str(copy), "tickets", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == english
+    assert run(["-w", str(copy), "tickets"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == [
+        "截止日", "设备", "区域", "故障模式", "1", "天概率", "7", "天概率", "14", "天概率", "30", "天概率", "预计节省", "状态", "原因",
+    ]  # fmt: skip
+    assert all("建议上门" in row for row in rows)
+    assert run(["-w", str(copy), "score", "--as-of", "2025-12-28"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0].split() == ["设备数", "决定", "含义"]
+    assert re.search(r"^3 +已有上门 +已建议上门，或上门正在进行", said.out, re.MULTILINE)
+    assert set(re.findall("[a-z]{3,}", said.out)) <= {"any"}  # the mode of all failures where too few are told apart
+    assert re.search(r"台设备；最新数据 .*；模型 risk/1（(已校准|未另行校准|基线)）。", said.err)
+
+
 def test_the_next_morning_leaves_them_alone_and_an_earlier_day_too(
     folder: Path, first: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

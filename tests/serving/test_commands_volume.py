@@ -93,6 +93,22 @@ def test_a_forecast_is_printed_compared_and_stored(workspace: Path, capsys: pyte
     assert {row["model"] for row in json.loads(str(settings))["accuracy"]} == {"prophet", "seasonal_naive"}
 
 
+def test_the_tables_speak_the_workspaces_language(naive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toml = naive / "foremend.toml"
+    english = toml.read_text(encoding="utf-8")
+    try:
+        toml.write_text(english.replace("[time]", 'language = "zh-CN"\n[time]', 1), encoding="utf-8")
+        assert run(["-w", str(naive), "forecast"]) == 0
+    finally:
+        toml.write_text(english, encoding="utf-8")
+    out = capsys.readouterr().out
+    assert "2024-04-30 至 2024-05-13 的工单数，括号内为 80% 区间" in out
+    assert re.search(r"^区域 +类型 +未来 7 天 +未来 14 天 +模型", out, re.MULTILINE)
+    assert re.search(r"^全部 +全部 .* 季节性朴素（重复上周）", out, re.MULTILINE)
+    assert re.search(r"^模型 +标准化误差（MASE） +误差占比（WAPE） +落入 80% 区间 +落入 95% 区间", out, re.MULTILINE)
+    assert set(re.findall("[A-Za-z_]{3,}", out)) == {"MASE", "WAPE", "north", "fault", "question"}
+
+
 def test_series_that_the_champion_did_not_forecast_are_served_with_the_baseline(tmp_path: Path) -> None:
     from features.workspace import Workspace
     from serving.settings import load_settings

@@ -119,10 +119,11 @@ def test_full_crews_are_not_taken_for_visits_that_do_not_pay(engine: Engine, mak
 
 
 def test_what_the_terminal_says_where_the_crews_are_full(make_run: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    from ml.report import Wording
     from serving.commands.risk import _print_run
 
     for best, told in ((2.5, False), (-0.5, True)):
-        _print_run(Scored(make_run(), 3, {"no_capacity": 1, "no_saving": 2}, best_value=best))
+        _print_run(Scored(make_run(), 3, {"no_capacity": 1, "no_saving": 2}, best_value=best), Wording())
         assert ("No visit pays" in capsys.readouterr().err) == told
 
 
