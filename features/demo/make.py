@@ -26,7 +26,7 @@ from features.demo.world import BLOCK, COMPONENTS, END, PARTS, REGIONS, stream
 from features.demo.write import Export
 from features.errors import UserError
 
-__all__ = ["FleetSummary", "make_fleet", "simulate"]
+__all__ = ["FleetSummary", "check_sizes", "make_fleet", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def make_fleet(
         A size is out of range, or a defect is not known.
     """
     root, plan = Path(folder), chosen(defects)
-    _check(assets, days, readings_per_day)
+    check_sizes(assets, days, readings_per_day)
     clock, ranking = calendar(end, days), truth.Ranking()
     run = _Run(clock, demand(clock, seed), plan, seed, assets, readings_per_day)
     with Export(root / "data") as data, Export(root / "truth") as known:
@@ -154,7 +154,7 @@ def simulate(*, assets: int, days: int, seed: int, end: date = END, visits: pd.D
     DataFrame
         One row per failure: ``asset_id, component, failed_at, repaired_at, precursor``.
     """
-    _check(assets, days, 1)
+    check_sizes(assets, days)
     clock = calendar(end, days)
     parts = []
     for number in range(-(-assets // BLOCK)):
@@ -222,7 +222,14 @@ def _of_assets(frame: pd.DataFrame, block: Block, count: int) -> pd.DataFrame:
     return frame[~frame["asset_id"].isin(block.assets["asset_id"][count:])] if "asset_id" in frame else frame
 
 
-def _check(assets: int, days: int, readings_per_day: int) -> None:
+def check_sizes(assets: int, days: int, readings_per_day: int = 1) -> None:
+    """Check the sizes of a fleet before anything is made.
+
+    Raises
+    ------
+    UserError
+        One is out of range.
+    """
     for name, value, low, high in (
         ("assets", assets, 1, 1_000_000), ("days", days, 30, 5000), ("readings_per_day", readings_per_day, 1, 1440),
     ):  # fmt: skip

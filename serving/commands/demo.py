@@ -16,7 +16,9 @@ __all__ = ["fleet"]
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--assets", default=200, show_default=True, help="Machines.")
 @click.option("--days", default=760, show_default=True, help="Length of the history.")
-@click.option("--seed", default=7, show_default=True, help="The same seed writes the same bytes.")
+@click.option(
+    "--seed", default=7, type=click.IntRange(0), show_default=True, help="The same seed writes the same bytes."
+)
 @click.option("--readings-per-day", default=4, show_default=True, help="Sensor readings per machine and day.")
 @click.option("--defect", "defects", multiple=True, metavar="NAME", help="Plant a fault in the data; may be repeated.")
 @click.option(

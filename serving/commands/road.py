@@ -22,7 +22,7 @@ MARK = ".foremend-demo"
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
 @click.option("--assets", default=200, show_default=True, help="Machines.")
 @click.option("--days", default=760, show_default=True, help="Length of their history.")
-@click.option("--seed", default=7, show_default=True, help="Another seed is another fleet.")
+@click.option("--seed", default=7, type=click.IntRange(0), show_default=True, help="Another seed is another fleet.")
 @click.option(
     "--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the workspace."
 )
@@ -37,6 +37,9 @@ def demo(folder: Path, assets: int, days: int, seed: int, language: str) -> None
     truth is known and lies in FOLDER/truth, which no source reads. A folder that an earlier demo
     made is replaced; any other is left alone.
     """  # noqa: D301
+    from features.demo import check_sizes
+
+    check_sizes(assets, days)
     _clear(folder)
     fleet = ["fleet", str(folder), "--assets", str(assets), "--days", str(days), "--seed", str(seed)]
     inside = ["-w", str(folder)]
@@ -60,6 +63,7 @@ def demo(folder: Path, assets: int, days: int, seed: int, language: str) -> None
 def _clear(folder: Path) -> None:
     """Make the folder new; only what an earlier demo made is removed."""
     if (folder / MARK).exists():
+        say(f"{folder} holds an earlier demo: it is replaced.")
         shutil.rmtree(folder)
     elif folder.exists() and any(folder.iterdir()):
         raise UserError("the folder is not empty and no demo made it", where=str(folder), todo="Name another folder")
