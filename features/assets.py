@@ -20,7 +20,7 @@ from features.groups import GROUPS
 from features.point_in_time import DAY, Entry, FeatureSet, Lattice, microseconds
 from features.rewind import rewind
 from features.selection import Selection, describe_queries, join_queries, select
-from features.spine import instants_of
+from features.spine import instant_of, instants_of
 from features.workspace import Snapshot, Workspace, duck
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _points(
 
 
 def build(
-    source: Workspace | Snapshot, spine: datetime | pd.DataFrame, *,
+    source: Workspace | Snapshot, spine: datetime | str | pd.DataFrame, *,
     groups: Sequence[str] | None = None, say: Say = _silent,
 ) -> pd.DataFrame:  # fmt: skip
     """Features in one call: of all assets at one instant, or of the rows of a spine.
@@ -197,9 +197,9 @@ def build(
     Parameters
     ----------
     spine
-        An instant, or a frame with ``asset_id`` and ``as_of``: every distinct instant is one run of
-        the point target, unless they all lie whole days apart. The result has one row per row of
-        the frame, in its order; assets not in service have nulls.
+        An instant, also as text as ``--as-of`` takes it, or a frame with ``asset_id`` and ``as_of``:
+        every distinct instant is one run of the point target, unless they all lie whole days apart.
+        The result has one row per row of the frame, in its order; assets not in service have nulls.
     """
     import pandas as pd
 
@@ -213,6 +213,8 @@ def build(
         made = []
         for n, table in enumerate(_points(snapshot, instants, groups, derived=True), 1):
             say(f"{instants[n - 1]:%Y-%m-%d %H:%M} ({n} of {len(instants)})")
+    if isinstance(spine, str):
+        spine = instant_of(snapshot.workspace, spine)
             made.append(_frame(table))
     as_of = spine["as_of"].dt.tz_convert("UTC").astype("datetime64[us, UTC]")
     keys = pd.DataFrame({"asset_id": spine["asset_id"].astype(str), "as_of": as_of})

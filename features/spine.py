@@ -33,7 +33,7 @@ def instant_of(workspace: Workspace, text: str) -> datetime:
         hour, minute = map(int, workspace.config.time.cutoff_utc.split(":"))
         return found.replace(hour=hour, minute=minute, tzinfo=UTC)
     if found.tzinfo is None:
-        raise UserError(f"{text} carries no zone", expected="an instant such as 2015-06-01T12:00:00Z", where="--as-of")
+        raise UserError(f"'{text}' carries no zone", expected=f"{text}Z for UTC, or another zone", where="--as-of")
     return found.astimezone(UTC)
 
 

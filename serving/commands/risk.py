@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ import click
 from serving import console
 
 if TYPE_CHECKING:
-    from features.workspace import Workspace
     from ml.policy import PolicyConfig
     from ml.quality import Quality
     from ml.report import Wording
@@ -90,6 +89,7 @@ def _row(quality: Quality) -> tuple[str, ...]:
 @click.command()
 @click.option(
     "--as-of", default="", metavar="INSTANT",
+    from features.spine import instant_of
     help="Score as it would have been done then: an instant, or a day for its cut-off.  [default: last cut-off]",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the run, its decisions and its proposals as JSON.")
@@ -115,7 +115,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     from serving.store.work import list_proposals
 
     workspace, settings = Workspace.open(folder), load_settings()
-    cutoff = _cutoff(workspace, as_of)
+    cutoff = instant_of(workspace, as_of) if as_of else None
     engine = open_store(workspace, settings)
     registry = Registry(workspace.mlflow, settings.mlflow_uri)
     scored = score_assets(workspace, engine, registry, as_of=cutoff, say=console.say)
@@ -167,27 +167,6 @@ def tickets(folder: Path, state: str, as_json: bool) -> None:
     else:
         console.say(words.cell("None is {state}.", state=words.cell(state)))
     console.say(f"Next: {console.command(folder, 'serve')}")
-
-
-def _cutoff(workspace: Workspace, text: str) -> datetime | None:
-    """An instant, or the cut-off of a day; None where nothing is asked for.
-
-    Raises
-    ------
-    click.BadParameter
-        The text is neither, or an instant without a zone.
-    """
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"'{text}' is no instant such as 2024-05-01T16:00Z", param_hint="--as-of") from None
-    if len(text) == len("2024-05-01"):
-        return workspace.last_cutoff(moment.replace(tzinfo=UTC) + timedelta(days=1, microseconds=-1))
-    if moment.tzinfo is None:
-        raise click.BadParameter(f"'{text}' has no zone; write {text}Z for UTC", param_hint="--as-of")
-    return moment
 
 
 def _print_run(scored: Scored, words: Wording) -> None:

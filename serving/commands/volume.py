@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,10 @@ ROWS_SHOWN = 40
     "--horizon", type=click.IntRange(1, 400), help="Days to forecast.  [default: [forecast] horizon, else 28]"
 )
 @click.option("--model", default="", help="Model to use.  [default: the better one on the days held out]")
-@click.option("--as-of", default="", metavar="INSTANT", help="Use only what was known before.  [default: last cut-off]")
+@click.option(
+    "--as-of", default="", metavar="INSTANT",
+    help="Use only what was known before: an instant, or a day for its cut-off.  [default: last cut-off]",
+)  # fmt: skip
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write all days to FILE.")
 @click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page to FILE.")
 @click.option("--language", type=click.Choice(["en", "zh-CN"]), help="Of the page.  [default: the workspace's]")
@@ -40,21 +42,22 @@ def forecast(
 
     \b
     foremend forecast                              28 days from the last cut-off
-    foremend forecast --as-of 2024-05-01T16:00Z    as it would have been made then
+    foremend forecast --as-of 2024-05-01           as it would have been made at that day's cut-off
     foremend forecast --csv volumes.csv            every series and day, for Excel
     foremend forecast --html volumes.html          a page with the picture, for planners
 
     Organic tickets are forecast; preventive and planned ones are ours and are left out. Models run
     side by side and are compared on the last days, held out. Settings: [forecast] in foremend.toml.
     """  # noqa: D301
+    from features.spine import instant_of
     from features.workspace import Workspace
     from ml.report import Wording
     from serving.planning import forecast_volume
 
     opened = Workspace.open(workspace)
-    config = opened.config.workspace
+    config, cutoff = opened.config.workspace, instant_of(opened, as_of) if as_of else None
     with written_if_asked(csv_file) as csv, written_if_asked(html_file) as html:
-        made = forecast_volume(opened, as_of=_instant(as_of), horizon=horizon, model=_known(model), say=console.say)
+        made = forecast_volume(opened, as_of=cutoff, horizon=horizon, model=_known(model), say=console.say)
         if csv:
             _write_csv(made, csv)
         if html:
@@ -80,25 +83,6 @@ def _known(model: str) -> str:
     return model
 
 
-def _instant(text: str) -> datetime | None:
-    """An instant with a zone, or nothing.
-
-    Raises
-    ------
-    click.BadParameter
-        The text is no instant, or carries no zone.
-    """
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"'{text}' is no instant such as 2024-05-01T16:00Z", param_hint="--as-of") from None
-    if moment.tzinfo is None:
-        raise click.BadParameter(f"'{text}' has no zone; write {text}Z for UTC", param_hint="--as-of")
-    return moment
-
-
 def _print(made: VolumeForecast, words: Wording) -> None:
     """The table of series with the next week and the whole horizon, and how the models compare."""
     days = made.chosen()
@@ -119,12 +103,19 @@ def _print(made: VolumeForecast, words: Wording) -> None:
 
 def _print_compared(made: VolumeForecast, words: Wording) -> None:
     figures = made.compared[["model", "mase", "wape", "coverage80", "coverage95"]]
-    shown = [[words.cell(str(row.model)), f"{row.mase:.2f}", f"{row.wape:.1%}", f"{row.coverage80:.0%}", f"{row.coverage95:.0%}"]
-             for row in figures.itertuples()]  # fmt: skip
+    forms = (".2f", ".1%", ".0%", ".0%")
+    shown = [
+        [words.cell(model), *map(_figure, row, forms)] for model, *row in figures.itertuples(index=False, name=None)
+    ]
     pattern = "On the last {days} days, held out, over {series:,} series"
     title = words.cell(pattern, days=made.held_out_days, series=made.compared["series"].iloc[0])
     heads = ("model", "scaled error (MASE)", "volume missed (WAPE)", "in 80 % range", "in 95 % range")
     console.table([words.cell(head) for head in heads], shown, title=f"\n{title}")
+
+
+def _figure(value: float, form: str) -> str:
+    """A figure in its format; a dash where too few tickets were held out to tell it."""
+    return "–" if value != value else format(value, form)  # noqa: PLR0124 - not a number
 
 
 def _rows(days: pd.DataFrame, spans: list[int], words: Wording) -> list[list[str]]:

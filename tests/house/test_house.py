@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,21 @@ def test_the_readme_names_the_two_commands_and_every_command() -> None:
     assert "make test" in readme
     guide = readme + (ROOT / "docs" / "commands.md").read_text()
     assert [name for name in COMMANDS if f"foremend {name}" not in guide] == []
+
+
+def test_the_readmes_python_runs_on_a_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from features.demo import make_fleet
+    from features.ingest import ingest
+    from features.workspace import Workspace
+
+    make_fleet(tmp_path / "fleet", assets=3, days=240, readings_per_day=1)
+    ingest(Workspace.open(tmp_path / "fleet"))
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(block, found)
+    assert found["frame"]["asset_id"].is_unique
+    assert set(found["frame"]["as_of"].astype(str)) == {"2025-06-01 16:00:00+00:00"}
 
 
 def test_every_relative_link_of_the_documents_leads_somewhere() -> None:

@@ -190,7 +190,7 @@ def test_a_model_of_rows_that_were_replaced_says_so_until_it_is_trained_again(
 @pytest.mark.parametrize(
     ("as_of", "sentence"),
     [
-        ("yesterday", "is no instant such as"), ("2025-12-20T10:00", "has no zone"), ("2099-01-01", "has not come yet"),
+        ("yesterday", "is not an instant"), ("2025-12-20T10:00", "carries no zone"), ("2099-01-01", "has not come yet"),
         ("1999-01-01", "no row was known before 1999-01-01"),
     ],
 )  # fmt: skip

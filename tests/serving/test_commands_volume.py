@@ -36,8 +36,9 @@ query = "SELECT * FROM read_csv('{file}', all_varchar = true)"
 
 
 def make(
-    root: Path, regions: tuple[str, ...] = ("华东", "=north"), country: str = "CN", more: str = "", days: int = DAYS
-) -> Path:
+    root: Path, regions: tuple[str, ...] = ("华东", "=north"), country: str = "CN", more: str = "", days: int = DAYS,
+    volume: float = 1.0,
+) -> Path:  # fmt: skip
     """A workspace without assets: a table of tickets is all that volume needs."""
     root.mkdir()
     rng = np.random.default_rng(3)
@@ -48,7 +49,7 @@ def make(
         number = 0
         for day in range(days):
             for region in regions:
-                for minute in rng.uniform(0, 1440, rng.poisson(12 if day % 7 < 5 else 5)):
+                for minute in rng.uniform(0, 1440, rng.poisson(volume * (12 if day % 7 < 5 else 5))):
                     number += 1
                     kind = "fault" if number % 3 else "question"
                     out.writerow([number, start + timedelta(days=day, minutes=float(minute)), region, kind])
@@ -196,8 +197,9 @@ def test_names_of_a_company_are_text_on_the_page_and_never_code(tmp_path: Path) 
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_an_earlier_as_of_sees_only_what_was_known(naive: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["-w", str(naive), "forecast", "--json", "--as-of", "2024-04-10T00:00Z"]) == 0
+@pytest.mark.parametrize("as_of", ["2024-04-10T00:00Z", "2024-04-10"])
+def test_an_earlier_as_of_sees_only_what_was_known(as_of: str, naive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", str(naive), "forecast", "--json", "--as-of", as_of]) == 0
     data = json.loads(capsys.readouterr().out)
     assert min(row["ds"] for row in data["forecast"]) == "2024-04-10"
 
@@ -229,12 +231,24 @@ def test_a_short_history_is_forecast_and_said_to_be_rough(tmp_path: Path, capsys
     assert "seasonal naive forecast (24 days of history" in err
 
 
+def test_a_figure_that_too_few_tickets_cannot_tell_is_a_dash(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make(tmp_path / "w", ("north",), volume=0.1, more="models = ['seasonal_naive']")
+    assert run(["-w", str(root), "ingest"]) == 0
+    assert run(["-w", str(root), "forecast"]) == 0
+    out = capsys.readouterr().out
+    assert "in 80 % range" in out
+    assert "nan" not in out
+    assert "–" in out.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--model", "profet"], "Did you mean 'prophet'?"),
-        (["--as-of", "yesterday"], "'yesterday' is no instant"),
-        (["--as-of", "2024-04-10T00:00"], "has no zone"),
+        (["--as-of", "yesterday"], "'yesterday' is not an instant"),
+        (["--as-of", "2024-04-10T00:00"], "carries no zone"),
         (["--as-of", "2023-01-01T00:00Z"], "no organic ticket was known"),
         (["--horizon", "0"], "not in the range"),
     ],
