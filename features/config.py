@@ -16,13 +16,13 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from features.errors import ConfigError, nearest, phrase
@@ -43,8 +43,25 @@ OWNED_ABOVE = ("risk", "forecast", "policy")
 T = TypeVar("T")
 _frozen = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 
-Cutoff = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+CUTOFF, NAME = r"^([01]\d|2[0-3]):[0-5]\d$", r"^[a-z][a-z0-9_]*$"
+Cutoff = Annotated[str, Field(pattern=CUTOFF)]
+Name = Annotated[str, Field(pattern=NAME)]
+LANGUAGES = ("en", "zh-CN")
+
+
+def _rising(value: object) -> object:
+    if isinstance(value, list | tuple):
+        numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+        if len(numbers) == len(value) == 2 and numbers[0] < numbers[1]:
+            return value
+    raise ValueError(f"range = {value!r}: expected two numbers, the smaller first, e.g. [-40, 150]")
+
+
+def _by_language(value: object) -> object:
+    for name in value if isinstance(value, dict) else ():
+        if name not in LANGUAGES:
+            raise ValueError(f"label = {value!r}: '{name}' is no language. {nearest(str(name), LANGUAGES)}")
+    return value
 
 
 @_frozen
@@ -91,9 +108,9 @@ class Channel:
     """
 
     unit: str = ""
-    range: tuple[float, float] | None = None
+    range: Annotated[tuple[float, float] | None, BeforeValidator(_rising)] = None
     stuck_hours: Annotated[float, Field(ge=0)] = 0.0
-    label: dict[str, str] = field(default_factory=dict)
+    label: Annotated[dict[str, str], BeforeValidator(_by_language)] = field(default_factory=dict)
 
 
 @_frozen
@@ -357,11 +374,13 @@ def _validate(kind: type[T], raw: Mapping[str, Any], *, prefix: tuple[str, ...],
 
 def _translate(error: ValidationError, kind: Any, prefix: tuple[str, ...], where: str) -> ConfigError:
     """Turn pydantic's first complaint into our sentence; the rest are counted."""
-    complaints = error.errors(include_url=False, include_context=False)
+    complaints = error.errors(include_url=False)
     first = next((c for c in complaints if c["type"] in _UNKNOWN_KEY), complaints[0])
-    path = [str(part) for part in (*prefix, *first["loc"]) if part != "above"]  # a word of ours, not of the file
+    ours = {"above", "[key]"}  # words of the loader, not of the file
+    steps = [part for part in (*prefix, *first["loc"]) if part not in ours]
+    path = [str(part) for part in steps]
     more = f" (and {len(complaints) - 1} more)" if len(complaints) > 1 else ""
-    place = f"{where} [{'.'.join(path[:-1])}]" if len(path) > 1 else where
+    place = f"{where} {_named(steps[:-1])}" if len(path) > 1 else where
     if first["type"] in _UNKNOWN_KEY:
         known = _keys_at(kind, first["loc"][:-1])
         known = [name for name in known if name != "above"] + (list(OWNED_ABOVE) if len(path) == 1 else [])
@@ -375,8 +394,27 @@ def _translate(error: ValidationError, kind: Any, prefix: tuple[str, ...], where
         )
     if first["type"] == "value_error":  # a section's own check names its keys itself
         found = first["msg"].removeprefix("Value error, ")
-        return ConfigError(f"{found}{more}", where=f"{where} [{'.'.join(path)}]" if path else where)
-    return ConfigError(f"{path[-1]} = {first['input']!r}: {phrase(first['msg'])}{more}", where=place)
+        whole = f"{where} {_named(steps)}" if path else where
+        return ConfigError(f"{found}{more}", where=place if path and found.startswith(f"{path[-1]} = ") else whole)
+    said = _SAID.get(str(first.get("ctx", {}).get("pattern", first["type"])), phrase(first["msg"]))
+    if isinstance(steps[-1], int):
+        return ConfigError(f"{first['input']!r}: {said}{more}", where=f"{where} {_named(steps)}")
+    name = f"the name {path[-1]!r}" if first["loc"][-1] == "[key]" else f"{path[-1]} = {first['input']!r}"
+    return ConfigError(f"{name}: {said}{more}", where=place)
+
+
+def _named(steps: Sequence[str | int]) -> str:
+    """A place as the file writes it.
+
+    >>> _named(["channels", "volt"]), _named(["failures", 0]), _named(["features", "own", "entries", 1, "of"])
+    ('[channels.volt]', '[[failures]] number 1', '[features.own] entries number 2 of')
+    """
+    at = next((n for n, step in enumerate(steps) if isinstance(step, int)), len(steps))
+    before, behind = [str(step) for step in steps[:at]], [str(step) for step in steps[at + 1 :]]
+    if at == len(steps):
+        return f"[{'.'.join(before)}]"
+    listed = f"[[{before[0]}]]" if at == 1 else f"[{'.'.join(before[:-1])}] {before[-1]}"
+    return " ".join([f"{listed} number {int(steps[at]) + 1}", *behind])
 
 
 def _keys_at(kind: Any, loc: tuple[int | str, ...]) -> list[str]:
@@ -387,6 +425,16 @@ def _keys_at(kind: Any, loc: tuple[int | str, ...]) -> list[str]:
             kind = next((c for c in _SECTIONS if re.search(rf"\b{c.__name__}\b", hints[str(part)])), kind)
     return [f.name for f in fields(kind)]
 
+
+_SAID: Mapping[str, str] = {
+    CUTOFF: "expected a time of day, UTC, between 00:00 and 23:59, e.g. '16:00'",
+    NAME: "expected small letters, digits and _, a letter first",
+    "tuple_type": "expected a list, in square brackets",
+    "list_type": "expected a list, in square brackets",
+    "dict_type": "expected a section, or { key = value }",
+    "dataclass_type": "expected a section, or { key = value }",
+}
+"""What is said where a library's sentence would not be understood, by pattern or type of the complaint."""
 
 _UNKNOWN_KEY = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
 

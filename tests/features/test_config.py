@@ -56,6 +56,31 @@ def examples(text: str) -> list[str]:
     return ["\n".join(lines) for lines in found]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[channels.x]\nrange = [150, -40]", "[channels.x]: range = [150, -40]: expected two numbers, the smaller first"),
+        ("[channels.x]\nrange = [-40]", "[channels.x]: range = [-40]: expected two numbers"),
+        ("[channels.x]\nrange = [1, 2, 3]", "[channels.x]: range = [1, 2, 3]: expected two numbers"),
+        ("[channels.x]\nrange = [nan, 1]", "expected two numbers"),
+        ("[channels.x]\nlabel = {english = 'x'}", "'english' is no language. Known: en, zh-CN."),
+        ("[channels.x]\nlabel = {zh-cn = 'x'}", "'zh-cn' is no language. Did you mean 'zh-CN'?"),
+        ("[channels.x]\nlabel = 'x'", "[channels.x]: label = 'x': expected a section, or { key = value }."),
+        ("[channels.X]\nunit = 'bar'", "[channels]: the name 'X': expected small letters"),
+        ("[time]\ncutoff_utc = '25:00'", "[time]: cutoff_utc = '25:00': expected a time of day"),
+        ("[[failures]]\nversion = 1", "[[failures]] number 1: the key 'query' is missing"),
+        ("[[failures]]\nversion = 1\nquery = 'x'\nnoet = 'x'", "[[failures]] number 1: unknown key 'noet'"),
+        ("[features.own]\nentries = 'x'", "[features.own]: entries = 'x': expected a list, in square brackets."),
+        ("[features.own]\nentries = [1]", "[features.own] entries number 1: 1: expected a section"),
+        ("failures = 'x'", "failures = 'x': expected a list"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_said_in_words_of_the_file(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(text + "\n" + HEAD)
+    assert said in str(raised.value)
+
+
 def test_every_workspace_gets_an_id_of_its_own(tmp_path: Path) -> None:
     ids = {load(make_workspace(tmp_path / str(n), "x")).workspace.id for n in range(5)}
     assert len(ids) == 5
@@ -85,7 +110,7 @@ def test_every_workspace_gets_an_id_of_its_own(tmp_path: Path) -> None:
         (HEAD + "[time]\nzone = 'Europe/Berln'", r"\[time\] zone.*Did you mean 'Europe/Berlin'"),
         (HEAD + "[time]\nzone = 'CST8'", "no time zone"),
         ("workspace = 3", "workspace"),
-        (f"risk = 3\n{HEAD}", "foremend.toml: risk = 3: input should be a valid dictionary"),
+        (f"risk = 3\n{HEAD}", "foremend.toml: risk = 3: expected a section"),
         ("[workspace\nid = 1", "not valid TOML.*line 1"),
         ("", "'workspace' is missing"),
     ],
