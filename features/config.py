@@ -194,6 +194,10 @@ class FailureRule:
     note: str = ""
     repeat_days: Annotated[float, Field(ge=0)] = 0.0
 
+    def fingerprint(self) -> str:
+        """Hash of everything that decides which failures it finds; the number and the note do not."""
+        return hashlib.sha256(json.dumps([self.query, self.repeat_days]).encode()).hexdigest()[:16]
+
 
 @_frozen
 class Rule:

@@ -59,7 +59,7 @@ class Feature:
     family
         The same for the features of all components that differ in nothing else; empty without `component`.
     definition
-        All that decides its values, for the fingerprint: the entry or the SQL, without any wording.
+        All that decides its values, for the fingerprint: see :mod:`features.definitions`.
     """
 
     name: str
@@ -72,6 +72,12 @@ class Feature:
     component: str = ""
     family: str = ""
     definition: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what the column means, not of how it is worded."""
+        text = f"{self.name}|{self.kind}|{self.unit}|{self.source}|{self.window_days}|{self.definition}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,7 @@ class FeatureSet:
     @property
     def fingerprint(self) -> str:
         """A hash of what the columns mean, not of how it is worded; two tables with the same one can be stacked."""
-        text = "\n".join(f"{f.name}|{f.kind}|{f.unit}|{f.source}|{f.window_days}|{f.definition}" for f in self.features)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256("\n".join(f.fingerprint for f in self.features).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

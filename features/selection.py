@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from features.config import FeatureGroup
+from features.config import Config, FeatureGroup
 from features.context import look
 from features.custom import check_group, entries_of
+from features.definitions import definitions
 from features.errors import ConfigError, nearest
 from features.failures import failures
 from features.groups import GROUPS
@@ -30,6 +31,7 @@ class Selection:
 
     entries: Mapping[str, tuple[Entry, ...]]
     queries: Mapping[str, str]
+    config: Config
 
     @property
     def flat(self) -> tuple[Entry, ...]:
@@ -39,8 +41,11 @@ class Selection:
     @property
     def features(self) -> tuple[Feature, ...]:
         """The features of all entries, in order."""
-        spelt = ((group, e, repr(e)) for group, entries in self.entries.items() for e in entries)
-        return tuple(replace(f, definition=text) for group, e, text in spelt for f in e.features(group))
+        return tuple(
+            replace(feature, definition=definition)
+            for group, entries in self.entries.items() for entry in entries
+            for feature, definition in zip(entry.features(group), definitions(entry, self.config), strict=True)
+        )  # fmt: skip
 
 
 def select(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence[str] | None) -> Selection:
@@ -63,7 +68,8 @@ def select(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence[
         found = {name: GROUPS[name](context) for name in house}
     made = {name: entries_of(name, group, snapshot) for name, group in own.items() if name in chosen}
     found |= {name: entries for name, entries in made.items() if entries}
-    return Selection(found, {name: group.sql for name, group in own.items() if name in chosen and group.sql})
+    queries = {name: group.sql for name, group in own.items() if name in chosen and group.sql}
+    return Selection(found, queries, snapshot.workspace.config)
 
 
 def check_own(own: Mapping[str, FeatureGroup]) -> None:
