@@ -94,6 +94,11 @@ def run(args: list[str]) -> int:
     except click.exceptions.Abort:
         click.echo("Interrupted; nothing was left half-written.", err=True)
         return 130
+    except click.NoSuchOption as error:
+        if error.option_name in _OF_WORKSPACE:
+            return _fail(f"put {error.option_name} before the command: {_in_front(args)}", error, error.exit_code)
+        error.show()
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -101,6 +106,20 @@ def run(args: list[str]) -> int:
         return _fail(str(error), error, error.exit_code)
     except Exception as error:
         return _fail(_DISK_FULL if disk_full(error) else _own_fault(error), error, 1)
+
+
+_OF_WORKSPACE = ("-w", "--workspace")
+
+
+def _in_front(args: list[str]) -> str:
+    """The command line with the workspace where it belongs."""
+    import shlex
+
+    at = next((n for n, arg in enumerate(args) if arg in _OF_WORKSPACE), None)
+    if at is None:  # -wDIR, --workspace=DIR
+        at = next(n for n, arg in enumerate(args) if arg.startswith(_OF_WORKSPACE))
+        return shlex.join(["foremend", args[at], *args[:at], *args[at + 1 :]])
+    return shlex.join(["foremend", "-w", *(args[at + 1 : at + 2] or ["DIR"]), *args[:at], *args[at + 2 :]])
 
 
 _DISK_FULL = "The disk is full. Nothing was left half-written. Free some space, then run the command again."

@@ -22,7 +22,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from features.errors import Fault
+from features.errors import Fault, nearest
 from serving.schemas import Invalid, ProblemBody
 
 __all__ = ["KINDS", "MEDIA_TYPE", "Guard", "Problem", "handle_problems"]
@@ -146,23 +146,33 @@ def _told(_: Request, error: Exception) -> JSONResponse:
     return error.response()
 
 
-def _invalid(_: Request, error: Exception) -> JSONResponse:
+def _invalid(request: Request, error: Exception) -> JSONResponse:
     """All that is wrong with a request at once, each with a JSON pointer to its place."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [_where(one) for one in error.errors()]
-    names = ", ".join(dict.fromkeys(one.pointer.rpartition("/")[2] for one in errors))
+    errors = [_where(one, _parameters(request)) for one in error.errors()]
+    names = ", ".join(dict.fromkeys(_name(one.pointer) for one in errors))
     return Problem(
         "invalid-request", f"{len(errors)} of its values cannot be meant: {names}.", errors=errors
     ).response()
 
 
-def _where(error: Mapping[str, Any]) -> Invalid:
+def _name(pointer: str) -> str:
+    """The nearest name on the way to a place: of ``#/state/0`` the parameter, not which of its values."""
+    return next((step for step in reversed(pointer.split("/")) if not step.isdigit()), pointer)
+
+
+def _parameters(request: Request) -> list[str]:
+    """What the route may be asked."""
+    models = [one.field_info.annotation for one in request.scope["route"].dependant.query_params]
+    return [name for model in models for name in getattr(model, "model_fields", ())]
+
+
+def _where(error: Mapping[str, Any], parameters: Sequence[str]) -> Invalid:
     part, *path = (str(step) for step in error["loc"])
     pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
     unknown = error["type"] == "extra_forbidden"
-    return Invalid.model_validate(
-        {"in": part, "pointer": f"#{pointer}", "detail": "There is no such parameter" if unknown else error["msg"]}
-    )
+    detail = f"There is no such parameter. {nearest(path[-1], parameters)}" if unknown else error["msg"]
+    return Invalid.model_validate({"in": part, "pointer": f"#{pointer}", "detail": detail})
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:

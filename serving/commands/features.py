@@ -72,6 +72,9 @@ def features(folder: Path, as_of: tuple[str, ...], first: datetime | None, last:
         return _list(snapshot, chosen, as_json=as_json)
     if out is None:
         raise UserError("no file to write", where="--out", todo="Say --out FILE.parquet, or --list to see the features")
+    if out.suffix.lower() != ".parquet":
+        raise UserError(f"features are written as Parquet, not as {out.suffix or 'a file without an ending'}",
+                        where=f"--out {out}", todo=f"Say --out {out.with_suffix('.parquet')}")  # fmt: skip
     if spine is not None:
         made = _of_spine(snapshot, spine, chosen, yes=yes)
     else:

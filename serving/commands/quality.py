@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from serving.files import as_cell, written, written_if_asked
 
 if TYPE_CHECKING:
     from features.config import Config, FailureRule
+    from features.failures import Failures
     from features.validation import Report
+    from features.workspace import Snapshot
     from ml.report import Wording
 
 
@@ -145,8 +147,27 @@ def labels(workspace: Path, compared: bool, versions: tuple[int, ...], compare_s
         changes = compare(read_failures(snapshot, old), read_failures(snapshot, new))
         quality_text.print_changes(changes, as_json=as_json)
         return
-    quality_text.print_failures(read_failures(snapshot), as_json=as_json)
+    found = read_failures(snapshot)
+    quality_text.print_failures(found, as_json=as_json)
+    if found.frame.empty:
+        console.say(
+            "The rule finds nothing: correct its query in [[failures]] of foremend.toml, or try another: "
+            + console.command(workspace, 'labels --compare-sql "SELECT …"')
+        )
+        return
+    if lost := _without_asset(snapshot, found):
+        shows = console.command(workspace, "validate")
+        console.say(
+            f"Failures whose asset is not in `assets`, so that they cannot be used: {lost:,}; {shows} shows them."
+        )
     console.say(f"Next: {console.command(workspace, 'train risk')}")
+
+
+def _without_asset(snapshot: Snapshot, found: Failures) -> int:
+    """How many failures are of an asset that is not in ``assets``."""
+    with snapshot.connect() as con:
+        known = {row[0] for row in con.execute("SELECT asset_id FROM assets").fetchall()}
+    return int((~found.frame["asset_id"].isin(known)).sum())
 
 
 def _pair(config: Config, versions: tuple[int, ...], sql: str | None) -> tuple[FailureRule, FailureRule]:
@@ -162,8 +183,18 @@ def _pair(config: Config, versions: tuple[int, ...], sql: str | None) -> tuple[F
     wanted = versions or tuple(sorted(known)[-2:])
     if len(wanted) != 2 or not set(wanted) <= set(known):
         raise ConfigError(
-            f"cannot compare versions {', '.join(map(str, wanted)) or 'of none'}", where="foremend.toml [[failures]]",
+            _why_not(wanted, known), where="foremend.toml [[failures]]",
             expected=f"two of the declared versions ({', '.join(map(str, sorted(known))) or 'none'})",
             todo='Declare the change as a new version, or try it with --compare-sql "SELECT …"',
         )  # fmt: skip
     return known[wanted[0]], known[wanted[1]]
+
+
+def _why_not(wanted: Sequence[int], known: Collection[int]) -> str:
+    """Why these versions cannot be compared."""
+    undeclared = [str(version) for version in wanted if version not in known]
+    if undeclared:
+        return f"version {', '.join(undeclared)} is not declared"
+    if len(known) < 2:
+        return f"{'only one version is' if known else 'no version is'} declared: there is nothing to compare"
+    return f"a comparison takes two versions, and {len(wanted)} {'is' if len(wanted) == 1 else 'are'} named"

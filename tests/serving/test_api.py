@@ -192,6 +192,15 @@ def test_unknown_parameters_are_refused_on_every_list(client: TestClient) -> Non
     assert len(lists) == 3
 
 
+def test_what_cannot_be_meant_is_named_with_the_parameter_that_was(client: TestClient) -> None:
+    body = fails(client.get("/v1/proposals", params={"state": "foo"}), "invalid-request")
+    assert body["detail"] == "1 of its values cannot be meant: state."
+    body = fails(client.get("/v1/risk-scores", params={"asset_id": "a1"}), "invalid-request")
+    assert body["errors"][0]["detail"] == "There is no such parameter. Did you mean 'asset'?"
+    body = fails(client.get("/v1/proposals", params={"colour": "red"}), "invalid-request")
+    assert body["errors"][0]["detail"] == "There is no such parameter. Known: asset, cursor, limit, region, state"
+
+
 def test_a_fault_tells_nothing_but_where_the_log_has_it(
     client: TestClient, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -87,6 +87,25 @@ def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureF
     assert "Did you mean 'ingest'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (["ingest", "-w", "my demo"], "foremend -w 'my demo' ingest\n"),
+        (["train", "risk", "--workspace", "demo", "--json"], "foremend -w demo train risk --json\n"),
+        (["ingest", "--workspace=demo"], "foremend --workspace=demo ingest\n"),
+        (["ingest", "-wdemo"], "foremend -wdemo ingest\n"),
+        (["ingest", "-w"], "foremend -w DIR ingest\n"),
+    ],
+)
+def test_a_workspace_behind_the_command_is_told_its_place(
+    args: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(args) == 2
+    said = capsys.readouterr().err
+    assert "before the command: " in said
+    assert said.endswith(meant)
+
+
 def test_a_folder_that_is_no_workspace_is_the_users_error(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["-w", str(tmp_path), "ingest"]) == 2
     error = capsys.readouterr().err

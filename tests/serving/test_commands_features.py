@@ -142,6 +142,8 @@ def test_the_list_speaks_the_language_of_the_workspace(fleet: Path, capsys: pyte
     ("args", "said"),
     [
         ([], "--out"),
+        (["--out", "x.csv"], "written as Parquet, not as .csv. Say --out x.parquet."),
+        (["--out", "x"], "Say --out x.parquet."),
         (["--out", "x.parquet", "--as-of", "yesterday"], "'yesterday' is not an instant"),
         (["--out", "x.parquet", "--as-of", "2015-01-20T10:00:00"], "carries no zone"),
         (["--out", "x.parquet", "--from", "2015-01-20"], "half a range"),

@@ -218,7 +218,45 @@ def test_labels_compare_says_what_a_change_changes(folder, capsys, args, gone, c
 
 def test_comparing_a_version_that_is_not_declared_names_those_that_are(folder, capsys):
     assert call(folder, "labels", "--compare", "1", "7") == 2
-    assert "two of the declared versions (1, 2)" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "version 7 is not declared" in err
+    assert "two of the declared versions (1, 2)" in err
+
+
+def test_a_comparison_of_one_version_says_that_it_takes_two(folder, capsys):
+    assert call(folder, "labels", "--compare", "1") == 2
+    assert "a comparison takes two versions, and 1 is named" in capsys.readouterr().err
+    toml = folder / "foremend.toml"
+    toml.write_text(toml.read_text(encoding="utf-8").replace(RULE.format(1, ""), ""), encoding="utf-8")
+    assert call(folder, "labels", "--compare") == 2
+    assert "only one version is declared: there is nothing to compare" in capsys.readouterr().err
+
+
+def test_labels_say_what_cannot_be_used_and_what_to_do_where_nothing_is_found(folder, capsys):
+    assert call(folder, "labels") == 0
+    assert (
+        "Failures whose asset is not in `assets`, so that they cannot be used: 1;" in capsys.readouterr().err
+    )  # "a3 "
+    toml = folder / "foremend.toml"
+    toml.write_text(toml.read_text(encoding="utf-8").replace("<> 'fan'", "= 'door'"), encoding="utf-8")
+    assert call(folder, "labels") == 0
+    err = capsys.readouterr().err
+    assert "The rule finds nothing: correct its query" in err
+    assert "train" not in err
+
+
+def test_validate_shows_the_first_row_of_every_reason_for_the_quarantine(tmp_path, capsys):
+    (tmp_path / "foremend.toml").write_text(
+        '[workspace]\nid = "x"\n[sources.s]\ntable = "assets"\nquery = "SELECT * FROM \'s.csv\'"\n', encoding="utf-8"
+    )
+    (tmp_path / "s.csv").write_text(f"asset_id,region\nA1,east\n,{'west' * 99}\n", encoding="utf-8")
+    assert call(tmp_path, "ingest") == 0
+    capsys.readouterr()
+    call(tmp_path, "validate")
+    out = capsys.readouterr().out
+    assert "s → assets: 1 row: missing_key: a column of the key is empty\n" in out
+    assert 'first: {"asset_id":null,"region":"westwest' in out
+    assert "west" * 50 not in out.replace("\n" + " " * 9, "")
 
 
 def test_sql_that_fails_is_one_line_and_the_users(folder, capsys):
