@@ -11,7 +11,7 @@ With few failures the model is its own baseline: a Weibull on age (:mod:`ml.base
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
 from features.point_in_time import FeatureSet
-from ml.baseline import Weibull, fit_weibulls, weibull_hazards
+from ml.baseline import AGE, Weibull, fit_weibulls, weibull_hazards
 from ml.hazard import Hazard, Lesson, calibrate, combine, fit_hazards
 from ml.stacking import Layout
 
@@ -128,7 +128,12 @@ class RiskModel:
     trained_until
         End of the view of its training rows, ISO 8601.
     rebuilt
-        Sources that had been rebuilt when it was trained, and when for the last time (UTC).
+        Sources that had been rebuilt when it was trained, and when for the last time (UTC); None where
+        that is not known.
+    definitions
+        Fingerprints of its features and of the baseline's clocks, by name; None where they are not known.
+    failure_rule
+        Fingerprint of the rule that said what it learnt to foresee; empty where that is not known.
     """
 
     config: RiskConfig
@@ -137,7 +142,9 @@ class RiskModel:
     baseline: tuple[Weibull, ...]
     feature_set: str = ""
     trained_until: str = ""
-    rebuilt: Mapping[str, datetime] = field(default_factory=dict)
+    rebuilt: Mapping[str, datetime] | None = None
+    definitions: Mapping[str, str] | None = None
+    failure_rule: str = ""
 
     @classmethod
     def fit(
@@ -170,7 +177,11 @@ class RiskModel:
         hazards = _fit_hazards(train, layout, config)
         if hazards and calibration is not None and len(calibration.features):
             hazards = _calibrate(hazards, calibration, layout, config)
-        return cls(config, layout, hazards, baseline, feature_set.fingerprint if feature_set else "", trained_until)
+        if feature_set is None:
+            return cls(config, layout, hazards, baseline, trained_until=trained_until)
+        read = {*layout.numbers, *layout.categories, *(weibull.clock for weibull in baseline), AGE}
+        definitions = {f.name: f.fingerprint for f in feature_set.features if f.name in read}
+        return cls(config, layout, hazards, baseline, feature_set.fingerprint, trained_until, definitions=definitions)
 
     @property
     def kind(self) -> str:
@@ -186,7 +197,39 @@ class RiskModel:
             As :func:`features.ingest.commits.stale_since` gives them now. The instants are compared
             as marks, not with a clock: a training may pin its tables while a rebuild is under way.
         """
+        if self.rebuilt is None:
+            return {}
         return {name: at for name, at in rebuilt.items() if self.rebuilt.get(name) != at}
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The features that its answers rest on."""
+        if self.hazards:
+            return frozenset({*self.layout.numbers, *self.layout.categories})
+        return frozenset({*(weibull.clock for weibull in self.baseline), AGE})
+
+    def unlike(self, feature_set: FeatureSet, failure_rule: str) -> str:
+        """What changed since it was trained, so that its answers would be of something else; empty where nothing did.
+
+        Features that it does not rest on may come, go and change.
+
+        Parameters
+        ----------
+        feature_set, failure_rule
+            What the features are now, and the fingerprint of the rule in force.
+        """
+        if self.failure_rule not in {"", failure_rule}:
+            return "the failure rule is not the one that it was trained on"
+        now = {feature.name: feature.fingerprint for feature in feature_set.features}
+        uses = self.uses
+        then = {name: fingerprint for name, fingerprint in (self.definitions or {}).items() if name in uses}
+        changed = [name for name in then if now.get(name) != then[name]]
+        if not changed:
+            return ""
+        what = "defined otherwise now" if changed[0] in now else "gone"
+        return (
+            f"{len(changed)} of the {len(then)} features that it rests on changed: the first, {changed[0]}, is {what}"
+        )
 
     def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
         """Probability of a failure within each horizon.

@@ -38,7 +38,9 @@ def write(model: RiskModel) -> dict[str, bytes]:
         "baseline": [asdict(weibull) for weibull in model.baseline],
         "feature_set": model.feature_set,
         "trained_until": model.trained_until,
-        "rebuilt": {name: at.isoformat() for name, at in sorted(model.rebuilt.items())},
+        "rebuilt": _stamps(model.rebuilt),
+        "definitions": None if model.definitions is None else dict(model.definitions),
+        "failure_rule": model.failure_rule,
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     trees = {f"hazard_{k}.txt": h.text.encode() for k, h in enumerate(model.hazards) if h.text}
@@ -90,10 +92,21 @@ def _model(content: Mapping[str, Any], files: Mapping[str, bytes]) -> RiskModel:
         baseline=tuple(Weibull(**weibull) for weibull in content["baseline"]),
         feature_set=content["feature_set"],
         trained_until=content["trained_until"],
-        rebuilt={name: datetime.fromisoformat(at) for name, at in content.get("rebuilt", {}).items()},
+        # Models stored before these were kept know nothing of them, which is not the same as none.
+        rebuilt=_instants(content.get("rebuilt")),
+        definitions=None if content.get("definitions") is None else dict(content["definitions"]),
+        failure_rule=content.get("failure_rule", ""),
     )
     _check(model)
     return model
+
+
+def _stamps(rebuilt: Mapping[str, datetime] | None) -> dict[str, str] | None:
+    return None if rebuilt is None else {name: at.isoformat() for name, at in sorted(rebuilt.items())}
+
+
+def _instants(stamps: Mapping[str, str] | None) -> dict[str, datetime] | None:
+    return None if stamps is None else {name: datetime.fromisoformat(at) for name, at in stamps.items()}
 
 
 def _check(model: RiskModel) -> None:

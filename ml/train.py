@@ -110,7 +110,8 @@ def train_risk(
     snapshot = workspace.pin()
     material = gather(snapshot, config, say)
     say(f"Fitting on {len(material.rows['train']):,} rows with {material.taught():,} failures")
-    model = replace(_fit(material), rebuilt=stale_since(snapshot))
+    rule = workspace.config.failure_rule.fingerprint()
+    model = replace(_fit(material), rebuilt=stale_since(snapshot), failure_rule=rule)
     say(f"Judging on {len(material.rows['test']):,} later rows")
     qualities = (
         *_judge("model", model.probabilities(material.rows["test"]), material),
@@ -161,8 +162,10 @@ def _verdict(registry: Registry, model: RiskModel, qualities: tuple[Quality, ...
         return Verdict(True, "the first version")
     try:
         champion = read(registry.load(MODEL).files)
-        if gone := champion.outdated(model.rebuilt):
+        if gone := champion.outdated(model.rebuilt or {}):
             return Verdict(True, f"the champion was trained on rows of {', '.join(gone)} that were replaced since")
+        if changed := champion.unlike(material.feature_set, model.failure_rule):
+            return Verdict(True, f"the champion serves no more: {changed}")
         theirs = _judge("champion", champion.probabilities(material.rows["test"]), material)
     except (ModelError, KeyError) as error:
         return Verdict(True, f"the champion cannot be used on the present data: {error}")

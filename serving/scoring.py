@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from features.errors import DataError
+from features.errors import DataError, ModelError
 from ml.policy import PROPOSED, PolicyConfig, propose
 from serving.store.audits import note
 from serving.store.engine import writing
@@ -102,7 +102,7 @@ def score(
     DataError
         The cut-off lies in the future, or no asset was in service at it.
     ModelError
-        There is no champion, or it was made for other features.
+        There is no champion, or it was made for other features or another failure rule.
     """
     from features.assets import build_point, feature_set
     from features.freshness import freshness
@@ -114,8 +114,10 @@ def score(
     model = read(stored.files)
     snapshot = workspace.pin()
     data = freshness(snapshot, cutoff)
+    meanings = feature_set(snapshot)
+    _refuse_other(model, meanings, workspace, stored.version)
     say(f"Scoring at {cutoff:%Y-%m-%d %H:%M} UTC with risk version {stored.version}")
-    features, meanings = build_point(snapshot, cutoff).to_pandas(), feature_set(snapshot)
+    features = build_point(snapshot, cutoff).to_pandas()
     if features.empty:
         raise DataError(f"no asset was in service at {cutoff:%Y-%m-%d %H:%M} UTC", where="assets")
     run = ScoringRun(
@@ -183,10 +185,25 @@ def _past(workspace: Workspace, cutoff: datetime) -> datetime:
     return cutoff.astimezone(UTC)
 
 
+def _refuse_other(model: RiskModel, meanings: FeatureSet, workspace: Workspace, version: str) -> None:
+    """Stop where the model would answer for what it was not trained on."""
+    changed = model.unlike(meanings, workspace.config.failure_rule.fingerprint() if workspace.config.failures else "")
+    if changed:
+        raise ModelError(
+            changed, where=f"risk version {version}", expected="what it was trained on",
+            todo="Train again with `foremend train risk`, or take the change in foremend.toml back",
+        )  # fmt: skip
+
+
 def _outdated(model: RiskModel, snapshot: Snapshot) -> Iterator[str]:
     """A note for every source whose rows were replaced after the model was trained: its scores rest on the old ones."""
     from features.ingest.commits import stale_since
 
+    if model.definitions is None:
+        yield (
+            "an older foremend stored this model without what its features were: whether they or its sources changed "
+            "since cannot be told; train again with `foremend train risk`"
+        )
     for name, at in model.outdated(stale_since(snapshot)).items():
         yield (
             f"the source '{name}' was rebuilt at {at:%Y-%m-%d %H:%M} UTC, after this model was trained on its old "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -307,3 +307,55 @@ def _without(files, key) -> bytes:
     content = json.loads(files["model.json"])
     content[key] = [] if isinstance(content[key], list) else {}
     return json.dumps(content).encode()
+
+
+# --- what it rests on, and whether that is still so -----------------------------------------------
+
+
+def test_a_model_knows_which_of_its_features_changed_and_minds_no_others(fleet):
+    told = FeatureSet(
+        (
+            *(replace(f, definition="as it was") for f in TOLD.features),
+            *Statistics("reading", "readings", "heat", ("mean",), (7,)).features(),
+        )
+    )
+    model = replace(train(fleet, feature_set=told, config=replace(CONFIG, threads=2)), failure_rule="r1")
+    assert set(model.definitions) == {"reading_heat_mean_7d", *CLOCKS.values()}
+    assert model.definitions["reading_heat_mean_7d"] == told.features[-1].fingerprint
+
+    def now(*features, rule="r1"):
+        return model.unlike(FeatureSet(features), rule)
+
+    more = Statistics("reading", "readings", "new", ("mean",), (7,)).features()
+    changed = tuple(replace(f, definition="otherwise") if f.component == "valve" else f for f in told.features)
+    gone = told.features[:-1]
+    assert now(*told.features, *more) == now(*reversed(told.features)) == ""
+    assert now(*changed) == (
+        "1 of the 3 features that it rests on changed: the first, service_days_since_last_valve, is defined otherwise now"
+    )
+    assert now(*gone).endswith("reading_heat_mean_7d, is gone")
+    assert "failure rule" in now(*told.features, rule="r2")
+
+
+def test_a_baseline_rests_on_its_clocks_alone(model):
+    def without(name):
+        return FeatureSet(tuple(f for f in TOLD.features if f.name != name))
+
+    baseline, valve = replace(model, hazards=()), "service_days_since_last_valve"
+    unused = replace(baseline, baseline=tuple(replace(w, clock=CLOCKS["pump"]) for w in baseline.baseline))
+    assert f"{valve}, is gone" in model.unlike(without(valve), "")
+    assert f"{valve}, is gone" in baseline.unlike(without(valve), "")
+    assert unused.unlike(without(valve), "") == ""
+
+
+def test_a_model_of_before_what_it_rests_on_was_kept_is_not_taken_for_outdated(model):
+    at = {"work": datetime(2024, 5, 1, tzinfo=UTC)}
+    known = replace(model, rebuilt=at, failure_rule="r1")
+    assert read(write(known)) == known
+    assert replace(model, rebuilt={}).outdated(at) == at
+    content = json.loads(write(known)["model.json"])
+    old = {name: value for name, value in content.items() if name not in {"rebuilt", "definitions", "failure_rule"}}
+    found = read(write(known) | {"model.json": json.dumps(old).encode()})
+    assert (found.rebuilt, found.definitions, found.failure_rule) == (None, None, "")
+    assert found.outdated(at) == {}
+    assert found.unlike(FeatureSet(()), "r2") == ""

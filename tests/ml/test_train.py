@@ -111,13 +111,14 @@ def test_a_champion_of_rows_that_were_replaced_gives_way_whatever_the_gate_says(
 
 
 def test_the_baseline_runs_on_the_clock_of_the_mode_however_the_rule_writes_it(workspace, tmp_path):
-    root = shutil.copytree(workspace.root, tmp_path / "pumps", ignore=shutil.ignore_patterns("mlflow"))
+    root = shutil.copytree(workspace.root, tmp_path / "pumps")
     toml = root / "foremend.toml"
     shouted = toml.read_text().replace("component AS failure_mode", "upper(component) AS failure_mode")
     toml.write_text(shouted + "min_failures = 100000\nevery_days = 7\n")
     report = train_risk(Workspace.open(root))
     model = read(Registry(root / "mlflow").load(MODEL).files)
     assert report.modes == model.layout.modes == ("PUMP", "VALVE")
+    assert report.verdict == "the champion serves no more: the failure rule is not the one that it was trained on"
     assert [weibull.clock for weibull in model.baseline] == [
         "service_days_since_last_pump", "service_days_since_last_valve",
     ]  # fmt: skip

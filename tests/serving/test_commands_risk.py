@@ -187,6 +187,33 @@ def test_a_model_of_rows_that_were_replaced_says_so_until_it_is_trained_again(
     assert "Note" not in err
 
 
+def test_a_model_of_other_features_or_failures_is_refused_by_the_name_of_what_changed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "fleet"))
+    toml = copy / "foremend.toml"
+    written = toml.read_text()
+    own = '[features.own]\nentries = [{kind = "count", table = "tickets", windows = [30]}]\n'
+
+    def scored(text: str) -> tuple[int, str]:
+        toml.write_text(text)
+        capsys.readouterr()
+        return run(["-w", str(copy), "score", "--json"]), capsys.readouterr().err
+
+    assert scored(written + own)[0] == 0  # a feature that the model does not know
+    code, said = scored(written.replace("[[failures]]", "[[failures]]\nrepeat_days = 30", 1))
+    assert (code, "the failure rule is not the one that it was trained on" in said) == (2, True), said
+    reveals = re.sub(
+        r'(\[sources\.\w+\]\ntable = "services"\n)', r'\1reveals = {component = "performed_at"}\n', written
+    )
+    code, said = scored(reveals)
+    assert code == 2
+    assert re.search(
+        r"risk version 1: \d+ of the \d+ features that it rests on changed: the first, \w+, is defined", said
+    )
+    assert "foremend train risk" in said
+
+
 @pytest.mark.parametrize(
     ("as_of", "sentence"),
     [
