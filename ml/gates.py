@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,13 +21,15 @@ class Verdict:
 
 
 def not_worse(challenger: Mapping[str, float], champion: Mapping[str, float]) -> Verdict:
-    """Compare two models on the same test window.
+    """Compare two models on the same test window. What cannot be compared does not pass.
 
     Parameters
     ----------
     challenger, champion
         ``average_precision`` (larger is better) and ``brier`` (smaller is better), at the decision horizon.
     """
+    if not all(map(math.isfinite, (*challenger.values(), *champion.values()))):
+        return Verdict(False, "the test window holds no failure, so that nothing tells it from the champion")
     ap, ap_now = challenger["average_precision"], champion["average_precision"]
     error, error_now = challenger["brier"], champion["brier"]
     figures = f"average precision {ap:.3f} against {ap_now:.3f}, Brier {error:.4f} against {error_now:.4f}"

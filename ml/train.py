@@ -157,7 +157,7 @@ def _judge(name: str, probabilities: pd.DataFrame, material: Material) -> tuple[
 
 
 def _verdict(registry: Registry, model: RiskModel, qualities: tuple[Quality, ...], material: Material) -> Verdict:
-    """Champion or challenger: the champion in force is judged on the very same rows."""
+    """Champion or challenger: a champion that can serve keeps its place until it is matched on the very same rows."""
     if not registry.has(MODEL):
         return Verdict(True, "the first version")
     try:
@@ -166,11 +166,22 @@ def _verdict(registry: Registry, model: RiskModel, qualities: tuple[Quality, ...
             return Verdict(True, f"the champion was trained on rows of {', '.join(gone)} that were replaced since")
         if changed := champion.unlike(material.feature_set, model.failure_rule):
             return Verdict(True, f"the champion serves no more: {changed}")
-        theirs = _judge("champion", champion.probabilities(material.rows["test"]), material)
-    except (ModelError, KeyError) as error:
+        place = list(material.config.horizons_days).index(material.config.decision_days)
+        return _matched(champion, qualities[place], material)
+    except ModelError as error:
         return Verdict(True, f"the champion cannot be used on the present data: {error}")
-    place = list(material.config.horizons_days).index(material.config.decision_days)
-    return not_worse(_gated(qualities[place]), _gated(theirs[place]))
+
+
+def _matched(champion: RiskModel, ours: Quality, material: Material) -> Verdict:
+    """Judge the champion at the decision horizon; what it is not asked for otherwise is no reason to pass it over."""
+    days, labels = material.config.decision_days, material.labels["test"]
+    if days not in champion.config.edges_days[1:]:
+        return Verdict(False, f"the champion says nothing of {days:g} d, so that the two cannot be compared")
+    asked = replace(champion, config=replace(champion.config, horizons_days=(days,), decision_days=days))
+    place = [labels.horizons_days.index(days)]
+    seen = replace(labels, horizons_days=(days,), known=labels.known[:, place], failed=labels.failed[:, place])
+    (theirs,) = judge("champion", asked.probabilities(material.rows["test"]), seen, material.failures, ())
+    return not_worse(_gated(ours), _gated(theirs))
 
 
 def _gated(quality: Quality) -> dict[str, float]:

@@ -124,6 +124,20 @@ def test_the_baseline_runs_on_the_clock_of_the_mode_however_the_rule_writes_it(w
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("decision", "verdict"), [(7, "worse than the champion"), (30, "says nothing of 30 d")])
+def test_a_champion_that_was_not_asked_for_a_new_horizon_still_stands_against_a_worse_model(
+    workspace, report, tmp_path, decision, verdict
+):
+    root = shutil.copytree(workspace.root, tmp_path / "pumps")
+    toml = root / "foremend.toml"
+    further = toml.read_text().replace("[1, 7, 14]", "[1, 7, 14, 30]").replace("[0, 1, 7, 14]", "[0, 1, 7, 14, 30]")
+    toml.write_text(further + f"min_failures = 100000\nevery_days = 7\ndecision_days = {decision}\n")
+    worse = train_risk(Workspace.open(root))
+    assert worse.alias == CHALLENGER
+    assert verdict in worse.verdict
+    assert {quality.horizon_days for quality in worse.qualities} == {1, 7, 14, 30}
+
+
 def _config(text):
     from features.config import parse
 
@@ -243,4 +257,7 @@ def test_the_gate_wants_both_ranking_and_distance():
     assert not_worse({"average_precision": 0.495, "brier": 0.081}, now).passed
     assert not not_worse({"average_precision": 0.45, "brier": 0.070}, now).passed
     assert not not_worse({"average_precision": 0.60, "brier": 0.090}, now).passed
+    nothing = {"average_precision": float("nan"), "brier": 0.01}
+    assert "holds no failure" in not_worse(nothing, nothing).reason
+    assert not not_worse(nothing, nothing).passed
     assert "0.600 against 0.500" in not_worse({"average_precision": 0.60, "brier": 0.070}, now).reason
