@@ -204,6 +204,8 @@ def build(
     import pandas as pd
 
     snapshot = source.pin() if isinstance(source, Workspace) else source
+    if isinstance(spine, str):
+        spine = instant_of(snapshot.workspace, spine)
     if isinstance(spine, datetime):
         return _frame(build_point(snapshot, spine, groups=groups))
     instants = instants_of(spine)
@@ -213,8 +215,6 @@ def build(
         made = []
         for n, table in enumerate(_points(snapshot, instants, groups, derived=True), 1):
             say(f"{instants[n - 1]:%Y-%m-%d %H:%M} ({n} of {len(instants)})")
-    if isinstance(spine, str):
-        spine = instant_of(snapshot.workspace, spine)
             made.append(_frame(table))
     as_of = spine["as_of"].dt.tz_convert("UTC").astype("datetime64[us, UTC]")
     keys = pd.DataFrame({"asset_id": spine["asset_id"].astype(str), "as_of": as_of})
