@@ -89,7 +89,6 @@ def _row(quality: Quality) -> tuple[str, ...]:
 @click.command()
 @click.option(
     "--as-of", default="", metavar="INSTANT",
-    from features.spine import instant_of
     help="Score as it would have been done then: an instant, or a day for its cut-off.  [default: last cut-off]",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the run, its decisions and its proposals as JSON.")
@@ -106,6 +105,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     model and policy that made them. Run it twice and nothing is proposed twice: an asset with a
     proposal is left alone until that has ended. Costs and crews: [policy] in foremend.toml.
     """  # noqa: D301
+    from features.spine import instant_of
     from features.workspace import Workspace
     from ml.registry import Registry
     from ml.report import Wording
