@@ -113,7 +113,8 @@ def _print_set_aside(report: Report, words: Wording) -> None:
         told = {"source": one.source, "table": one.table, "rows": f"{one.rows:,}", "code": one.code}
         _block("", words.line("{source} → {table}: {rows} rows: {code}: {meaning}", meaning=words.meaning(one), **told))
         for example in one.examples[:1]:
-            _block("", words.line("first: {example}", example=console.cut(example)))
+            blamed = "".join(f"{column}: " for column in one.columns)
+            _block("", words.line("first: {example}", example=blamed + console.cut(example)))
         _block("", words.line("→ {advice}.", advice=words.advice(one)))
 
 

@@ -103,20 +103,22 @@ def canonical_sql(load: Load, casts: Sequence[Cast], rules: Iterable[RowRule]) -
     -------
     str
         SQL for: every cast's column, ``_changed`` (see :func:`_changed`), ``_refused`` and ``_spoilt``
-        (reason codes, or null), ``_row`` (JSON where either is not null). A key that could not be read is called
+        (reason codes, or null), ``_places`` (the codes with their columns, as ``bad_type:due_at``, or null), ``_row``
+        (JSON where there are codes). A key that could not be read is called
         ``bad_type``, and not ``missing_key`` as well.
     """
     rules = [rule for rule in rules if set(rule.columns) <= {c.name for c in casts}]
     spoilt = [rule for rule in rules if rule.cost == "value"]
     emptied = {name: [r.where for r in spoilt if r.column == name] for name in {r.column for r in spoilt}}
     kept = ", ".join(_emptied(cast.name, emptied.get(cast.name, [])) for cast in casts)
-    refused = _codes((r.code, r.where) for r in rules if r.cost == "row")
+    refused = _codes((_placed(r.code, r.column), r.where) for r in rules if r.cost == "row")
     return (
         f"WITH typed AS ({typed_sql(load, casts)}), "
-        f"judged AS (SELECT *, coalesce({_joined('_failed')}, {_joined(refused)}) AS _refused, "
-        f"{_joined(f'list_concat(_lost, {_codes((r.code, r.where) for r in spoilt)})')} AS _spoilt FROM typed) "
-        f"SELECT {kept}, _changed, _refused, _spoilt, "
-        f"CASE WHEN _refused IS NOT NULL OR _spoilt IS NOT NULL THEN {_json(load.raw)} END AS _row FROM judged"
+        f"judged AS (SELECT *, coalesce({_joined('_failed')}, {_joined(refused)}) AS _refusing, "
+        f"{_joined(f'list_concat(_lost, {_codes((_placed(r.code, r.column), r.where) for r in spoilt)})')} AS _spoiling "
+        f"FROM typed) SELECT {kept}, _changed, {_bare('_refusing')} AS _refused, {_bare('_spoiling')} AS _spoilt, "
+        f"nullif(concat_ws(',', _refusing, _spoiling), '') AS _places, "
+        f"CASE WHEN _refusing IS NOT NULL OR _spoiling IS NOT NULL THEN {_json(load.raw)} END AS _row FROM judged"
     )
 
 
@@ -131,9 +133,21 @@ def typed_sql(load: Load, casts: Iterable[Cast]) -> str:
 def _failures(load: Load, casts: Iterable[Cast]) -> list[tuple[str, str]]:
     found = []
     for one in casts:
-        found += [("bad_type", one.bad)] if one.bad else []
-        found += [("mixed_zones" if one.name in load.mixed else "naive_stamp", one.naive)] if one.naive else []
+        zoneless = "mixed_zones" if one.name in load.mixed else "naive_stamp"
+        found += [(_placed("bad_type", one.name), one.bad)] if one.bad else []
+        found += [(_placed(zoneless, one.name), one.naive)] if one.naive else []
     return found
+
+
+def _placed(code: str, column: str) -> str:
+    """A code with its column, where one is to blame."""
+    return f"{code}:{column}" if column else code
+
+
+def _bare(placed: str) -> str:
+    """SQL: the codes alone, each once."""
+    codes = f"string_split(regexp_replace({placed}, ':[^,]*', '', 'g'), ',')"
+    return f"CASE WHEN {placed} IS NOT NULL THEN array_to_string(list_sort(list_distinct({codes})), ',') END"
 
 
 def _emptied(name: str, predicates: list[str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.ingest.merging import REFUSED, Batch
 from features.ingest.staging import whole
-from features.validation.reasons import reason
+from features.validation.reasons import blamed, reason
 from features.workspace import Workspace, ident, local_files, quote
 
 if TYPE_CHECKING:
@@ -30,12 +30,15 @@ class Why:
         How many; a row with two reasons is counted under both.
     example
         One of them as the source delivered it, as JSON text.
+    columns
+        Its columns that are to blame, where that is known.
     """
 
     code: str
     rows: int
     meaning: str
     example: str
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,12 @@ def set_aside(
 
 def _reasons(con: duckdb.DuckDBPyConnection) -> tuple[Why, ...]:
     found = con.execute(
-        "SELECT code, count(*), min_by(row, row_hash) FROM "
-        "(SELECT unnest(string_split(reasons, ',')) AS code, row, row_hash FROM aside) GROUP BY 1 ORDER BY 2 DESC, 1"
+        "SELECT code, count(*), min_by(row, row_hash), min_by(coalesce(places, ''), row_hash) FROM "
+        "(SELECT unnest(string_split(reasons, ',')) AS code, * FROM aside) GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
-    return tuple(Why(code, rows, reason(code).meaning, example) for code, rows, example in found)
+    return tuple(
+        Why(code, rows, reason(code).meaning, example, blamed(places, code)) for code, rows, example, places in found
+    )
 
 
 def _bad(batch: Batch) -> str:
@@ -93,9 +98,10 @@ def _bad(batch: Batch) -> str:
     fields += ", known_at := CASE WHEN _verdict = 'late_version' THEN known_at END"  # elsewhere it moves with the clock
     return (
         f"SELECT *, md5(row) AS row_hash FROM ("
-        f"SELECT concat_ws(',', _refused, _spoilt) AS reasons, _row AS row, _refused IS NOT NULL AS refused "
+        f"SELECT concat_ws(',', _refused, _spoilt) AS reasons, _places AS places, _row AS row, "
+        f"_refused IS NOT NULL AS refused "
         f"FROM canonical WHERE _row IS NOT NULL UNION ALL "
-        f"SELECT _verdict, CAST(to_json(struct_pack({fields})) AS VARCHAR), true "
+        f"SELECT _verdict, NULL, CAST(to_json(struct_pack({fields})) AS VARCHAR), true "
         f"FROM judged WHERE _verdict IN {REFUSED}) "
         f"QUALIFY row_number() OVER (PARTITION BY row_hash ORDER BY refused DESC, reasons) = 1"
     )
@@ -122,10 +128,10 @@ def _write(con: duckdb.DuckDBPyConnection, workspace: Workspace, batch: Batch, c
     if batch.replaces and exists:
         how = {"mode": "overwrite", "predicate": batch.mine}
     rows = con.sql(
-        f"SELECT {quote(batch.source)} AS source, {quote(batch.table.name)} AS table_name, reasons, row, row_hash, "
+        f"SELECT {quote(batch.source)} AS source, {quote(batch.table.name)} AS table_name, reasons, places, row, row_hash, "
         f"{committed} AS ingested_at FROM aside"
     )
     write_deltalake(
         str(workspace.table_path("quarantine")), rows.to_arrow_reader(100_000),
-        writer_properties=WriterProperties(compression="ZSTD"), **how,
+        schema_mode="merge", writer_properties=WriterProperties(compression="ZSTD"), **how,
     )  # fmt: skip

@@ -213,7 +213,7 @@ def _wide_sql(channels: list[str], known_at: str) -> str:
         f"CAST(NULL AS VARCHAR) AS _refused, CAST(NULL AS VARCHAR) AS _spoilt, CAST(NULL AS VARCHAR) AS _row "
         f"FROM long WHERE _twin IS NULL GROUP BY ALL "
         f"UNION ALL BY NAME "
-        f"SELECT asset_id, event_time, _changed, concat_ws(',', _refused, _spoilt) AS _refused, _row "
+        f"SELECT asset_id, event_time, _changed, concat_ws(',', _refused, _spoilt) AS _refused, _places, _row "
         f"FROM canonical WHERE _row IS NOT NULL "
         f"UNION ALL BY NAME "
         f"SELECT asset_id, event_time, _changed, _twin AS _refused, "

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["REASONS", "Reason", "reason"]
+__all__ = ["REASONS", "Reason", "blamed", "reason"]
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,16 @@ REASONS: Mapping[str, Reason] = _reasons(
      "Return the revealing instant AS known_at, e.g. coalesce(closed_at, known_at) AS known_at"),
 )  # fmt: skip
 """Every code, in the order of a report."""
+
+
+def blamed(places: str, code: str) -> tuple[str, ...]:
+    """The columns that a row's places name for a code.
+
+    >>> blamed("bad_type:due_at,bad_type:done_at,no_value", "bad_type")
+    ('due_at', 'done_at')
+    """
+    pairs = (place.partition(":") for place in places.split(","))
+    return tuple(column for named, _, column in pairs if named == code and column)
 
 
 def reason(code: str) -> Reason:

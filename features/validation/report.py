@@ -26,7 +26,7 @@ from features.validation.findings import Finding, Look, Severity, finding
 from features.validation.knowing import Arrival, FinalState, arrivals, final_states, late_findings, revealed_by
 from features.validation.readiness import Capability, ClassReadiness, Purpose, readiness, volume_purpose
 from features.validation.reading_checks import readings
-from features.validation.reasons import reason
+from features.validation.reasons import blamed, reason
 from features.validation.table_checks import (
     TableProfile,
     before_installed,
@@ -59,6 +59,8 @@ class SetAside:
         The reason; a row with two reasons is counted under both.
     examples
         The first rows as the source delivered them, as JSON text.
+    columns
+        Columns of the first example that are to blame, where that is known.
     """
 
     source: str
@@ -68,6 +70,7 @@ class SetAside:
     meaning: str
     advice: str
     examples: tuple[str, ...]
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -259,8 +262,11 @@ def _set_aside(snapshot: Snapshot, look: Look) -> tuple[SetAside, ...]:
     if not files:
         return ()
     paths = ", ".join(map(quote, files))
+    known = [column.name for column in delta.schema().fields] if delta else ()
+    places = "places" if "places" in known else "NULL"  # the quarantine of an earlier version
     rows = look.rows(
-        f"SELECT source, table_name, code, count(*) AS rows, list(row ORDER BY row_hash)[:3] AS examples "
+        f"SELECT source, table_name, code, count(*) AS rows, list(row ORDER BY row_hash)[:3] AS examples, "
+        f"min_by(coalesce({places}, ''), row_hash) AS places "
         f"FROM (SELECT *, trim(unnest(string_split(reasons, ','))) AS code FROM read_parquet([{paths}], "
         f"hive_partitioning = true, union_by_name = true)) GROUP BY ALL ORDER BY rows DESC, source, code"
     )
@@ -274,7 +280,7 @@ def _aside(row: Mapping[str, object], snapshot: Snapshot) -> SetAside:
     examples = tuple(str(text) for text in row["examples"] or ())  # type: ignore[attr-defined]
     return SetAside(
         str(row["source"]), str(row["table_name"]), code, int(str(row["rows"])), why.meaning,
-        own.get(code, why.advice), examples,
+        own.get(code, why.advice), examples, blamed(str(row["places"]), code),
     )  # fmt: skip
 
 

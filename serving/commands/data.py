@@ -93,7 +93,7 @@ def _print_results(results: Sequence[Ingested], *, dry_run: bool, as_json: bool)
     for result in results:
         for why in result.reasons:
             click.echo(singular(f"\n{result.source}: {why.code}: {why.rows:,} rows: {why.meaning}"))
-            click.echo(f"  e.g. {cut(why.example)}")
+            click.echo(f"  e.g. {''.join(f'{column}: ' for column in why.columns)}{cut(why.example)}")
 
 
 def _say_next(folder: Path, sources: Sequence[str], results: Sequence[Ingested], *, dry_run: bool) -> None:

@@ -361,6 +361,21 @@ def test_an_attribute_keeps_the_type_under_which_it_was_first_stored(company: Co
     assert [reason for reason, _ in quarantined(workspace)] == ["bad_type", "bad_type"]
 
 
+def test_the_quarantine_names_the_column_also_beside_rows_of_an_earlier_version(company: Company) -> None:
+    from deltalake import write_deltalake
+
+    workspace = company(source("assets"), s="asset_id,installed_at\nA1,2024-01-01\nA2,soon")
+    ingest(workspace)
+    delta = workspace.delta("quarantine")
+    assert delta is not None
+    old = delta.to_pyarrow_table().drop_columns("places")
+    write_deltalake(str(workspace.table_path("quarantine")), old, mode="overwrite", schema_mode="overwrite")
+    assert [one.columns for one in validate(workspace.pin()).set_aside] == [()]
+    (result,) = ingest(company(source("assets"), s="asset_id,installed_at\nA1,2024-01-01\n,later"))
+    assert [(why.code, why.columns) for why in result.reasons] == [("bad_type", ("installed_at",))]
+    assert [one.rows for one in validate(workspace.pin()).set_aside] == [2]
+
+
 def test_a_ticket_that_changed_becomes_a_later_version_and_one_that_did_not_none(company: Company, ask: Ask) -> None:
     ingest(company(TICKETS, s="ticket_id,opened_at,priority\nT1,2024-06-01,low\nT2,2024-06-01,low"))
     workspace = company(

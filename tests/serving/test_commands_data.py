@@ -59,7 +59,7 @@ def test_ingest_prints_what_each_source_brought_and_what_comes_next(
     assert lines[1][:7] == ["machines", "assets", "2", "2", "0", "0", "0"]
     assert lines[2][:7] == ["alarms", "alarms", "2", "1", "1", "0", "0"]
     assert "\nalarms: missing_key: 1 row: a column of the key is empty\n" in out
-    assert '  e.g. {"asset_id":null,"event_time":"2024-01-01","code":"E1"}' in out
+    assert '  e.g. asset_id: {"asset_id":null,"event_time":"2024-01-01","code":"E1"}' in out
     assert "1 row went to quarantine" in err
     assert "validate" in err
     assert run(["-w", str(folder), "ingest"]) == 0
@@ -76,14 +76,15 @@ def test_ingest_gives_json_on_stdout_alone(folder: Path, capsys: pytest.CaptureF
         "rebuilt": False,
     }  # fmt: skip
     assert json.loads(why.pop("example"))["asset_id"] is None
-    assert why == {"code": "missing_key", "rows": 1, "meaning": "a column of the key is empty"}
+    meaning = "a column of the key is empty"
+    assert why == {"code": "missing_key", "rows": 1, "meaning": meaning, "columns": ["asset_id"]}
 
 
 def test_an_example_of_a_wide_row_is_cut_on_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "alarms.csv").write_text(f"asset_id,event_time,code\n,2024-01-01,{'E' * 500}\nA1,2024-01-01,E\n")
     assert run(["-w", str(folder), "ingest", "--dry-run"]) == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "e.g." in line)
-    assert len(line) < 170
+    assert len(line) < 180
     assert line.endswith("E…")
 
 

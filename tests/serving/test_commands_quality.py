@@ -255,7 +255,7 @@ def test_validate_shows_the_first_row_of_every_reason_for_the_quarantine(tmp_pat
     call(tmp_path, "validate")
     out = capsys.readouterr().out
     assert "s → assets: 1 row: missing_key: a column of the key is empty\n" in out
-    assert 'first: {"asset_id":null,"region":"westwest' in out
+    assert 'first: asset_id: {"asset_id":null,"region":"westwest' in out
     assert "west" * 50 not in out.replace("\n" + " " * 9, "")
 
 
