@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["centres", "kept", "several"]
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the meaning of a partial changes."""
 FOR_EVER = 10**9
 STALE_SECONDS = 3600
@@ -45,18 +45,23 @@ def kept(
 
 
 def centres(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need) -> tuple[float, ...]:
-    """A round constant near the level of each column, the same from run to run."""
+    """A round constant near the level of each column, the same from run to run; 0 while it has no value."""
     if not need.columns:
         return ()
-    note = snapshot.workspace.derived / need.table / "centres.json"
+    note = snapshot.workspace.derived / need.table / f"centres-{FORMAT}.json"
     known: dict[str, float] = json.loads(note.read_text()) if note.is_file() else {}
     if missing := [c for c in need.columns if c not in known]:
-        known |= dict(zip(missing, _levels(con, snapshot, need, missing), strict=True))
-        note.parent.mkdir(parents=True, exist_ok=True)
-        beside = note.with_suffix(f".{uuid.uuid4().hex}")
-        beside.write_text(json.dumps(known))
-        beside.replace(note)
-    return tuple(known[c] for c in need.columns)
+        known |= (found := _levels(con, snapshot, need, missing))
+        if found and snapshot.whole:
+            _write(note, known)
+    return tuple(known.get(c, 0.0) for c in need.columns)
+
+
+def _write(note: Path, known: dict[str, float]) -> None:
+    note.parent.mkdir(parents=True, exist_ok=True)
+    beside = note.with_suffix(f".{uuid.uuid4().hex}")
+    beside.write_text(json.dumps(known))
+    beside.replace(note)
 
 
 def several(snapshot: Snapshot, table: str) -> bool:
@@ -64,15 +69,18 @@ def several(snapshot: Snapshot, table: str) -> bool:
     return sum(source.table == table for source in snapshot.workspace.config.sources.values()) > 1
 
 
-def _levels(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, columns: list[str]) -> list[float]:
-    months = snapshot.months(need.table)[:1]
-    if not months:
-        return [0.0] * len(columns)
-    facts = visible.facts(snapshot, need.table, columns, entity=need.entity, months=months)
-    # The median: one wild value, known later than a cut-off, must not cost that cut-off its digits.
-    levels = ", ".join(f"median({ident(c)}) FILTER (isfinite({ident(c)}))" for c in columns)
-    (found,) = con.execute(f"SELECT {levels} FROM ({facts})").fetchall()
-    return [float(f"{level or 0.0:.3g}") for level in found]
+def _levels(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, columns: list[str]) -> dict[str, float]:
+    """The level of each column in the first month in which it has values; columns without any are left out."""
+    found: dict[str, float] = {}
+    for month in snapshot.months(need.table):
+        if not (missing := [c for c in columns if c not in found]):
+            break
+        facts = visible.facts(snapshot, need.table, missing, entity=need.entity, months=(month,))
+        # The median: one wild value, known later than a cut-off, must not cost that cut-off its digits.
+        levels = ", ".join(f"median({ident(c)}) FILTER (isfinite({ident(c)}))" for c in missing)
+        (row,) = con.execute(f"SELECT {levels} FROM ({facts})").fetchall()
+        found |= {c: float(f"{level:.3g}") for c, level in zip(missing, row, strict=True) if level is not None}
+    return found
 
 
 def _month(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, lattice: Lattice, month: str) -> Path:
@@ -81,7 +89,7 @@ def _month(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, latti
     path = folder / f"{month}-{_files_hash(snapshot, need.table, month)}.parquet"
     if not path.is_file():
         facts = visible.facts(snapshot, need.table, need.columns, months=(month,))
-        sql = partials_sql(need, lattice, facts, FOR_EVER, ties=several(snapshot, need.table))
+        sql = partials_sql(need, lattice, facts, FOR_EVER)
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f"{uuid.uuid4().hex}.tmp"
         con.execute(f"COPY ({sql}) TO {quote(str(beside))} (FORMAT parquet)")
@@ -105,5 +113,5 @@ def _fingerprint(need: Need, lattice: Lattice) -> str:
     """Hash of what a file holds."""
     stored = {number: sorted(keys) for number, keys in stored_keys(need).items()}
     shorts = [p.name for p in need.parts if not p.cells]
-    meaning = [FORMAT, need.entity, need.columns, need.centres, stored, shorts, lattice.origin]
+    meaning = [FORMAT, need.entity, need.columns, need.centres, need.ties, stored, shorts, lattice.origin]
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import count
@@ -92,15 +92,16 @@ class Shard:
             facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity)
             if self.span:
                 facts = f"SELECT * FROM ({facts}) WHERE {self.inside('__e')}"
-            sql = partials_sql(need, self.lattice, facts, self.last, ties=several(self.snapshot, need.table))
+            sql = partials_sql(need, self.lattice, facts, self.last)
         return self.table((need, self.lattice, self.last), sql)
 
     def need(self, entries: Sequence[Statistics | Baseline | Silence]) -> Need:
-        """The need of entries over one table, with centres near the level of each column."""
+        """The need of entries over one table, with centres near the level of each column, and whether instants repeat."""
         key = (entries[0].table, entries[0].entity)
         if key not in self.needs:
             bare = Need(*key, tuple(entries))
-            self.needs[key] = Need(*key, bare.entries, centres(self.con, self.snapshot, bare))
+            levels = centres(self.con, self.snapshot, bare)
+            self.needs[key] = replace(bare, centres=levels, ties=several(self.snapshot, bare.table))
         return self.needs[key]
 
     def prepare(self, entries: Sequence[Entry]) -> None:

@@ -19,7 +19,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from features.formulas import Formulas
-from features.partials import ROWS, Need, Part, part_of
+from features.partials import ROWS, Need, Part, latest, part_of
 from features.point_in_time import Lattice
 
 if TYPE_CHECKING:
@@ -72,7 +72,10 @@ class Grid:
         return name
 
     def look(self, cell: str) -> str:
-        """SQL: the first look not before a cell, which is not before the first."""
+        """SQL: the first look not before a cell, which lies between `first` and `last`.
+
+        What a cell after `last` would give lies before it: the caller leaves such cells out.
+        """
         return cell if self.step == 1 else f"({cell} + ({self.last} - {cell}) % {self.step})"
 
     def drop(self, *names: str) -> None:
@@ -238,9 +241,10 @@ def _lasts(grid: Grid, need: Need, rows: str, *, varied: bool) -> str:
     Where all rows have one lag, the last to be known is the last that happened.
     """
     numbers = need.lasts()
-    by_cell = "".join(f", arg_max(l{n}, t{n}) AS l{n}, max(t{n}) AS t{n}" for n in numbers)
-    last = "arg_max(l{n}, t{n})" if varied else "last_value(l{n} IGNORE NULLS)"
-    running = "".join(f", {last.format(n=n)} OVER w AS l{n}, max(t{n}) OVER w AS t{n}" for n in numbers)
+    last = {n: latest(f"l{n}", f"t{n}", ties=need.ties) for n in numbers}
+    by_cell = "".join(f", {last[n]} AS l{n}, max(t{n}) AS t{n}" for n in numbers)
+    over = last if varied else {n: f"last_value(l{n} IGNORE NULLS)" for n in numbers}
+    running = "".join(f", {over[n]} OVER w AS l{n}, max(t{n}) OVER w AS t{n}" for n in numbers)
     return grid.table(f"""
         SELECT r, max(t{ROWS}) OVER w AS t{ROWS}{running} FROM calendar LEFT JOIN (
             SELECT id, {grid.look(f"greatest(j, {grid.first})")} AS m, max(t{ROWS}) AS t{ROWS}{by_cell} FROM {rows} GROUP BY 1, 2

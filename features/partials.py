@@ -23,7 +23,7 @@ from functools import cached_property
 from features.point_in_time import DAY, Baseline, Lattice, Silence, Statistics, window_name
 from features.workspace import ident
 
-__all__ = ["ADDITIVE", "Need", "Part", "literal", "merge_sql", "part_of", "partials_sql", "stored_keys"]
+__all__ = ["ADDITIVE", "Need", "Part", "latest", "literal", "merge_sql", "part_of", "partials_sql", "stored_keys"]
 
 ADDITIVE = ("n", "s", "q", "m", "mm", "si")
 ROWS = "r"
@@ -64,6 +64,8 @@ class Need:
         The constant near each column's level.
     full
         Numbers of the columns that hold a value on every row: their counts are the rows'.
+    ties
+        Several rows of an entity may carry one instant: more than one source delivers the table.
     """
 
     table: str
@@ -71,6 +73,7 @@ class Need:
     entries: tuple[Statistics | Baseline | Silence, ...]
     centres: tuple[float, ...] = ()
     full: frozenset[str] = frozenset()
+    ties: bool = False
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -138,24 +141,18 @@ def stored_keys(need: Need) -> dict[str, set[str]]:
     return keys
 
 
-def partials_sql(need: Need, lattice: Lattice, facts: str, last: int, *, ties: bool = False) -> str:
+def partials_sql(need: Need, lattice: Lattice, facts: str, last: int) -> str:
     """SQL of the partials, ``e, i, j`` and parts, of rows visible at cut-off `last`.
 
     Parameters
     ----------
     facts
         SQL of the rows: ``__e, __t, __k`` and the columns.
-    ties
-        Several rows of an entity may carry one instant (more than one source delivers).
     """
     values = "".join(f", {_finite(c)} AS x{n}" for n, c in enumerate(need.columns))
     i, j = lattice.cell("__t"), lattice.cell("__k")
     cells = f"SELECT __e AS e, __t AS t, {i} AS i, greatest({i}, {j}) AS j{values} FROM ({facts})"
-    parts = [
-        f"{_aggregate(key, n, need, ties=ties)} AS {key}{n}"
-        for n, keys in stored_keys(need).items()
-        for key in sorted(keys)
-    ]
+    parts = [f"{_aggregate(key, n, need)} AS {key}{n}" for n, keys in stored_keys(need).items() for key in sorted(keys)]
     parts += [f"{_short(p, need, lattice)} AS {p.name}" for p in need.parts if not p.cells]
     return f"""
         SELECT e, i, j, count(*) AS n{ROWS}, max(t) AS t{ROWS}{"".join(", " + p for p in parts)}
@@ -170,7 +167,8 @@ def merge_sql(need: Need, rows: str) -> str:
     for number, keys in stored_keys(need).items():
         for key in sorted(keys):
             name = f"{key}{number}"
-            found.append(f"{folds[key].format(name) if key in folds else f'arg_max({name}, t{number})'} AS {name}")
+            fold = folds[key].format(name) if key in folds else latest(name, f"t{number}", ties=need.ties)
+            found.append(f"{fold} AS {name}")
     found += [f"{folds[p.key].format(p.name)} AS {p.name}" for p in need.parts if not p.cells]
     return f"SELECT e, i, j, {', '.join(found)} FROM ({rows}) GROUP BY e, i, j"
 
@@ -180,13 +178,17 @@ def _finite(column: str) -> str:
     return f"CASE WHEN isfinite({value}) THEN {value} END"
 
 
-def _aggregate(key: str, number: str, need: Need, *, ties: bool = False) -> str:
+def latest(value: str, at: str, *, ties: bool) -> str:
+    """SQL of the value of the latest instant; of several at one instant the largest, which costs, so only with `ties`."""
+    order = f"{{'t': {at}, 'x': {value}}}" if ties else at
+    return f"arg_max({value}, {order})"
+
+
+def _aggregate(key: str, number: str, need: Need) -> str:
     x, c = f"x{number}", literal(need.centre(number))
-    if key == "l" and ties:
-        return f"max(CASE WHEN {x} IS NOT NULL THEN {{'t': t, 'x': {x}}} END).x"
     return {
         "n": f"count({x})", "s": f"sum({x} - {c})", "q": f"sum(({x} - {c}) * ({x} - {c}))",
-        "a": f"min({x})", "z": f"max({x})", "l": f"arg_max({x}, t)", "t": f"max(CASE WHEN {x} IS NOT NULL THEN t END)",
+        "a": f"min({x})", "z": f"max({x})", "l": latest(x, "t", ties=need.ties), "t": f"max(CASE WHEN {x} IS NOT NULL THEN t END)",
     }[key]  # fmt: skip
 
 

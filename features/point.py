@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from features.formulas import Formulas
-from features.partials import ROWS, Need, Part, part_of
+from features.partials import ROWS, Need, Part, latest, part_of
 from features.point_in_time import DAY, Counts, CountSince, Lattice, Level, Since, State
 from features.workspace import ident, quote
 
@@ -27,7 +27,7 @@ def statistics_sql(need: Need, lattice: Lattice, at: int, partials: str, resets:
     resets
         For each baseline, by its index as text: a relation ``e, t`` of last known resets.
     """
-    lasts = "".join(f", arg_max(l{n}, t{n}) AS l{n}, max(t{n}) AS t{n}" for n in need.lasts())
+    lasts = "".join(f", {latest(f'l{n}', f't{n}', ties=need.ties)} AS l{n}, max(t{n}) AS t{n}" for n in need.lasts())
     parts = "".join(f", {_window(p, at)} AS {p.name}" for p in need.parts)
     joins = "".join(
         f" LEFT JOIN ({_baseline_sql(need, int(n), lattice.boundary('r.t'), (partials, at), reset)}) USING (e)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from features.point_in_time import microseconds
 from features.tables import TABLES
@@ -25,6 +26,8 @@ def rewind(snapshot: Snapshot, as_of: datetime) -> Snapshot:
 @dataclass(frozen=True)
 class _Rewound(Snapshot):
     as_of: datetime
+
+    whole: ClassVar[bool] = False
 
     def relation(self, name: str, months: tuple[str, ...] | None = None) -> str:
         stored = super().relation(name, months)

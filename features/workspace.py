@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote
 
 from features.config import Config, load
@@ -192,6 +192,9 @@ class Snapshot:
 
     workspace: Workspace
     tables: Mapping[str, DeltaTable] = field(repr=False)
+
+    whole: ClassVar[bool] = True
+    """Whether it holds all rows of its versions: what it says of them may be kept for others."""
 
     @cached_property
     def versions(self) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import re
+import statistics
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.assets import GROUPS, build, build_grid, build_point, feature_set
+from features.assets import GROUPS, build, build_grid, build_point, feature_set, rebuild
 from features.errors import ConfigError, DataError
 from features.point_in_time import Feature
 from features.tables import TABLES
@@ -312,6 +314,37 @@ def test_a_stuck_sensor_after_an_outlier_has_no_spread(committed: Made) -> None:
     assert row["reading_pressure_std_30d"] == 0.0
     assert row["reading_pressure_mean_7d"] == 7.25
     assert row["reading_pressure_slope_30d"] == 0.0
+
+
+def test_a_channel_that_begins_later_keeps_its_digits(committed: Made) -> None:
+    rng = random.Random(1)
+    values = [1e6 + rng.gauss(0, 0.1) for _ in range(24)]
+    readings: list[dict[str, Any]] = [
+        {"asset_id": "A", "event_time": START + n * DAY, "pressure": 1.0, "flow_2": math.nan} for n in range(3)
+    ]
+    readings += [
+        {"asset_id": "A", "event_time": START + 40 * DAY + n * DAY / 24, "pressure": 1.0, "flow_2": x}
+        for n, x in enumerate(values)
+    ]
+    toml = '[channels.pressure]\n[channels."flow_2"]'
+    workspace = committed(toml, assets=[{"asset_id": "A"}], readings=readings[:3])
+    build_point(workspace.pin(), START + 2 * DAY)  # keeps what it learns of the levels
+    snapshot = committed(toml, readings=readings[3:]).pin()
+    for table in (
+        build_point(snapshot, START + 42 * DAY), build_grid(snapshot, [START + 41 * DAY, START + 42 * DAY])
+    ):  # fmt: skip
+        assert table.to_pylist()[-1]["reading_flow_2_std_7d"] == pytest.approx(statistics.stdev(values), rel=1e-6)
+
+
+def test_what_was_known_once_decides_no_level_for_ever(committed: Made) -> None:
+    readings = [{"asset_id": "A", "event_time": START + n * DAY / 24, "pressure": 1e7 + n % 7 / 10} for n in range(480)]
+    workspace = committed("[channels.pressure]", assets=[{"asset_id": "A"}], readings=readings)
+    snapshot = workspace.pin()
+    (_,) = rebuild(snapshot, [START - DAY], groups=["sensors"])
+    assert not workspace.derived.exists()
+    row = build_point(snapshot, START + 15 * DAY, groups=["sensors"]).to_pylist()[0]
+    seen = [r["pressure"] for r in readings if START + 8 * DAY <= r["event_time"] < START + 15 * DAY]
+    assert row["reading_pressure_std_7d"] == pytest.approx(statistics.stdev(seen), rel=1e-6)
 
 
 def test_shards_of_assets_give_the_same_table(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,14 @@ entries = [
     {kind = "attribute", column = "batch"},
 ]
 """
+TWO_SOURCES = "".join(
+    f"""
+[sources.{name}]
+table = "readings"
+query = ""
+"""
+    for name in ("left", "right")
+)
 Rows = dict[str, list[dict[str, Any]]]
 Row = Mapping[str, Any]
 
@@ -79,7 +87,7 @@ def an_instant(rng: random.Random) -> datetime:
 def lateness(rng: random.Random, kind: str) -> timedelta:
     if kind == "delayed":
         return timedelta(hours=30)
-    if kind == "late" and rng.random() < 0.2:
+    if kind in {"late", "twice"} and rng.random() < 0.2:
         return rng.choice(
             [timedelta(days=rng.randrange(1, 21)), timedelta(hours=rng.randrange(480)), timedelta(hours=6)]
         )
@@ -112,9 +120,8 @@ def some_rows(seed: int, kind: str) -> Rows:
                 continue
             seen.add(at)
             values = {c: rng.choice([None, math.nan, rng.gauss(100, 5), rng.gauss(100, 5), 97.5]) for c in CHANNELS}
-            rows["readings"].append(
-                {"asset_id": asset, "event_time": at, "known_at": at + lateness(rng, kind), **values}
-            )
+            reading = {"asset_id": asset, "event_time": at, "known_at": at + lateness(rng, kind), **values}
+            rows["readings"] += [reading] if kind != "twice" else some_twins(rng, reading)
         for _ in range(25):
             at = an_instant(rng)
             rows["alarms"].append(
@@ -130,6 +137,15 @@ def some_rows(seed: int, kind: str) -> Rows:
             rows["tickets"] += some_ticket(rng, asset, n, kind)
             rows["maintenance_plans"] += some_plan(rng, asset, n)
     return rows
+
+
+def some_twins(rng: random.Random, reading: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Two sources see the asset, often at one instant; each is late by itself, and either may say more."""
+    yield reading | {"source": "left"}
+    if rng.random() < 0.6:
+        at = reading["event_time"]
+        values = {c: rng.choice([None, rng.gauss(100, 5)]) for c in CHANNELS}
+        yield reading | values | {"source": "right", "known_at": at + lateness(rng, "twice")}
 
 
 def some_service(rng: random.Random, asset: str, n: int, kind: str) -> Iterator[dict[str, Any]]:
@@ -368,6 +384,12 @@ def same(found: Any, expected: Any) -> bool:
 
 Made = Callable[..., Workspace]
 LATENESS = ("prompt", "delayed", "late")
+KINDS = (*LATENESS, "twice")
+"""``twice``: two sources, late now and then, whose instants are often the same."""
+
+
+def toml(kind: str) -> str:
+    return TOML + TWO_SOURCES if kind == "twice" else TOML
 
 
 CUTOFFS = [FIRST + n * DAY for n in (0, 1, 2, 5, 8, 12, 13, 20, 30, 31, 44, 45, 52, 64)]
@@ -407,24 +429,24 @@ def check(workspace: Workspace, rows: Rows, cutoffs: Sequence[datetime]) -> int:
     return checks
 
 
-@pytest.mark.parametrize("kind", LATENESS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_both_targets_equal_the_reference_on_every_feature(committed: Made, kind: str) -> None:
     rows = some_rows(1, kind)
-    assert check(committed(TOML, **rows), rows, CUTOFFS) > 5000
+    assert check(committed(toml(kind), **rows), rows, CUTOFFS) > 5000
 
 
-@pytest.mark.parametrize(("step", "kind"), [(3, LATENESS[-1]), (7, LATENESS[0])])
+@pytest.mark.parametrize(("step", "kind"), [(3, "twice"), (7, "prompt")])
 def test_both_targets_equal_the_reference_at_cut_offs_some_days_apart(committed: Made, step: int, kind: str) -> None:
     rows = some_rows(3, kind)
-    assert check(committed(TOML, **rows), rows, [FIRST + n * step * DAY for n in (0, 1, 2, 4, 5, 8)]) > 2000
+    assert check(committed(toml(kind), **rows), rows, [FIRST + n * step * DAY for n in (0, 1, 2, 4, 5, 8)]) > 2000
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("kind", LATENESS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", [2])
 def test_both_targets_equal_the_reference_on_more_rows(committed: Made, seed: int, kind: str) -> None:
     rows = some_rows(seed, kind)
-    assert check(committed(TOML, **rows), rows, CUTOFFS) > 5000
+    assert check(committed(toml(kind), **rows), rows, CUTOFFS) > 5000
 
 
 # ── nothing known later changes anything ────────────────────────────────────────────────────────
