@@ -39,6 +39,7 @@ from pydantic.dataclasses import dataclass
 from features.config import Channel, FeatureGroup
 from features.errors import ConfigError, nearest, phrase
 from features.point_in_time import (
+    AS_OF,
     DAY,
     STATISTICS,
     Baseline,
@@ -261,7 +262,7 @@ def _attribute(name: str, s: _Attribute) -> Entry:
 def _age(name: str, s: _Age) -> Entry:
     since = Words(f"days since {s.column}", after(after("自", column_words(s.column).zh), "起的天数"))
     feature = Feature(f"{name}_{s.column}_days", "number", "d", since, "assets")
-    return State(feature, "assets", f"({{as_of}} - epoch_us({ident(s.column)})) / {DAY}e0", (s.column,))
+    return State(feature, "assets", f"({AS_OF} - epoch_us({ident(s.column)})) / {DAY}e0", (s.column,))
 
 
 _KINDS: Mapping[str, tuple[type[Any], Callable[[str, Any], Entry]]] = {

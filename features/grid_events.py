@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from features.grid import KEY, Grid, epochs_of
-from features.point_in_time import DAY, Counts, CountSince, Level, Since, State
-from features.workspace import ident, quote
+from features.point_in_time import DAY, Counts, CountSince, Level, Since, State, choices
+from features.workspace import ident, quoted
 
 __all__ = ["cells_of", "count_since", "events", "last_event", "level", "states"]
 
@@ -57,11 +57,10 @@ def events(grid: Grid, entries: Sequence[Counts | Since], cells: str) -> str:
     counted: dict[str, tuple[int | None, str]] = {}
     dated: dict[str, str] = {}
     for entry in entries:
-        choices = ((None,) if entry.total else ()) + entry.values
         spans: tuple[int | None, ...] = entry.windows if isinstance(entry, Counts) else (None,)
-        pairs = [(window, value) for window in spans for value in choices]
-        for feature, (window, value) in zip(entry.features(), pairs, strict=True):
-            only = "true" if value is None else f"v = {quote(value)}"
+        pairs = [(window, values) for window in spans for values in choices(entry)]
+        for feature, (window, values) in zip(entry.features(), pairs, strict=True):
+            only = "true" if values is None else f"v IN ({quoted(values)})"
             if isinstance(entry, Counts):
                 counted[feature.name] = (window, only)
             else:
@@ -129,7 +128,7 @@ def states(grid: Grid, entries: Sequence[State], versions: str) -> str:
     """Values of the versions in force, from a relation with ``__k, __u`` and the columns, whatever these are called."""
     cell, entity = grid.lattice.cell, ident(entries[0].entity)
     as_of = grid.lattice.time("__m")
-    columns = ", ".join(f"{s.aggregate}({s.sql.format(as_of=as_of)}) AS {ident(s.feature.name)}" for s in entries)
+    columns = ", ".join(f"{s.sql_at(as_of)} AS {ident(s.feature.name)}" for s in entries)
     return grid.table(f"""
         SELECT __r AS r, {columns} FROM (SELECT id AS __id, m AS __m, r AS __r FROM calendar) JOIN (
             SELECT versions.*, entity.id AS __number, {cell("__k")} AS __j, coalesce({cell("__u")}, {NEVER}) AS __x

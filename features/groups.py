@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from features.context import Context
 from features.point_in_time import (
+    AS_OF,
     DAY,
     OWN,
     Baseline,
@@ -26,9 +27,11 @@ from features.point_in_time import (
     Since,
     State,
     Statistics,
+    alike,
+    spelt,
 )  # fmt: skip
 from features.wording import Words, attribute_words, told_words
-from features.workspace import ident, quote
+from features.workspace import ident, quoted
 
 __all__ = ["GROUPS"]
 
@@ -55,8 +58,8 @@ def profile(context: Context) -> tuple[Entry, ...]:
     warranty = Words("days of warranty left, below 0 after its end", "剩余保修天数（过保后为负）")
     age = Feature("asset_age_days", "number", "d", old, "assets")
     left = Feature("asset_warranty_days", "number", "d", warranty, "assets")
-    found.append(State(age, "assets", f"({{as_of}} - epoch_us(installed_at)) / {DAY}e0", ("installed_at",)))
-    found.append(State(left, "assets", f"(epoch_us(warranty_until_at) - {{as_of}}) / {DAY}e0", ("warranty_until_at",)))
+    found.append(State(age, "assets", f"({AS_OF} - epoch_us(installed_at)) / {DAY}e0", ("installed_at",)))
+    found.append(State(left, "assets", f"(epoch_us(warranty_until_at) - {AS_OF}) / {DAY}e0", ("warranty_until_at",)))
     return tuple(found)
 
 
@@ -90,20 +93,20 @@ def services(context: Context) -> tuple[Entry, ...]:
         components = context.values["component"]
         found += [Since(SERVICES, components), Counts(SERVICES, (90, 365), components)]
     if "maintenance_plans" in context.tables:
-        found += [_due(component) for component in (None, *context.values["planned_component"])]
+        found += [_due(components) for components in ((), *alike(context.values["planned_component"]))]
     return tuple(found)
 
 
-def _due(component: str | None) -> State:
-    """Days to the next planned maintenance; below 0 when it is overdue."""
+def _due(components: tuple[str, ...]) -> State:
+    """Days to the next planned maintenance, of a component in all its spellings or of any; below 0 when it is overdue."""
     due = "coalesce(epoch_us(due_at), epoch_us(last_done_at) + CAST(interval_days * 86400e6 AS BIGINT))"
-    only = f"CASE WHEN component = {quote(component)} THEN {{as_of}} END" if component is not None else "{as_of}"
-    name = "plan_days_until_due"
-    told = told_words([("component", component)] if component is not None else ())
+    only = f"CASE WHEN component IN ({quoted(components)}) THEN {AS_OF} END" if components else AS_OF
+    name, called = "plan_days_until_due", components[0] if components else ""
+    told = told_words([("component", called)] if called else ())
     feature = Feature(
-        f"{name}_{component}".lower() if component is not None else name, "number", "d",
+        f"{name}_{spelt(called)}" if called else name, "number", "d",
         Words(f"days to the next planned maintenance{told.en}", f"距下次计划维保的天数{told.zh}"), "maintenance_plans",
-        component=component or "", family=f"{name}_{OWN}" if component is not None else "",
+        component=called, family=f"{name}_{OWN}" if called else "",
     )  # fmt: skip
     columns = ("due_at", "last_done_at", "interval_days", "component")
     return State(feature, "maintenance_plans", f"({due} - {only}) / {DAY}e0", columns, "min")

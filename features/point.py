@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from features.formulas import Formulas
 from features.partials import ROWS, Need, Part, latest, part_of
-from features.point_in_time import DAY, Counts, CountSince, Lattice, Level, Since, State
-from features.workspace import ident, quote
+from features.point_in_time import DAY, Counts, CountSince, Lattice, Level, Since, State, choices
+from features.workspace import ident, quoted
 
 __all__ = ["events_sql", "state_sql", "statistics_sql"]
 
@@ -70,7 +70,7 @@ def visible(as_of: str, mark: str = "") -> str:
 
 def last_sql(events: str, as_of: str, values: Sequence[str] = ()) -> str:
     """The last event of every entity: ``e, t``."""
-    only = f" AND v IN ({', '.join(map(quote, values))})" if values else ""
+    only = f" AND v IN ({quoted(values)})" if values else ""
     return f"SELECT e, max(t) AS t FROM {events} WHERE t < {as_of} AND {visible(as_of)}{only} GROUP BY e"
 
 
@@ -78,15 +78,14 @@ def events_sql(entries: Sequence[Counts | Since], events: str, as_of: str) -> st
     """Counts and times since, over one events relation."""
     columns = []
     for entry in entries:
-        choices = ((None,) if entry.total else ()) + entry.values
         spans: tuple[int | None, ...] = entry.windows if isinstance(entry, Counts) else (None,)
-        sqls = [_event(entry, value, span, as_of) for span in spans for value in choices]
+        sqls = [_event(entry, values, span, as_of) for span in spans for values in choices(entry)]
         columns += [f"{sql} AS {ident(f.name)}" for f, sql in zip(entry.features(), sqls, strict=True)]
     return f"SELECT e, {', '.join(columns)} FROM {events} WHERE t < {as_of} AND {visible(as_of)} GROUP BY e"
 
 
-def _event(entry: Counts | Since, value: str | None, window: int | None, as_of: str) -> str:
-    conditions = [f"v = {quote(value)}"] if value is not None else []
+def _event(entry: Counts | Since, values: tuple[str, ...] | None, window: int | None, as_of: str) -> str:
+    conditions = [f"v IN ({quoted(values)})"] if values is not None else []
     conditions += [f"t >= {as_of} - {window * DAY}"] if window is not None else []
     only = f" FILTER ({' AND '.join(conditions)})" if conditions else ""
     if isinstance(entry, Counts):
@@ -115,6 +114,6 @@ def level_sql(entry: Level, opened: str, closed: str, as_of: str) -> str:
 
 def state_sql(entries: Sequence[State], versions: str, as_of: str) -> str:
     """Values of the versions in force."""
-    columns = ", ".join(f"{s.aggregate}({s.sql.format(as_of=as_of)}) AS {ident(s.feature.name)}" for s in entries)
+    columns = ", ".join(f"{s.sql_at(as_of)} AS {ident(s.feature.name)}" for s in entries)
     seen = visible(as_of, "__")
     return f"SELECT {ident(entries[0].entity)} AS e, {columns} FROM {versions} WHERE {seen} GROUP BY 1"

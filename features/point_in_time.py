@@ -19,15 +19,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from features.errors import ConfigError
 from features.wording import Words, after, column_words, length_words, row_words, told_words
 
 __all__ = [
-    "Baseline", "CountSince", "Counts", "Entry", "Events", "Feature", "FeatureSet", "Lattice", "Level",
-    "Moment", "Silence", "Since", "State", "Statistics", "spelt", "window_name",
+    "AS_OF", "Baseline", "CountSince", "Counts", "Entry", "Events", "Feature", "FeatureSet", "Lattice", "Level",
+    "Moment", "Silence", "Since", "State", "Statistics", "alike", "choices", "spelt", "window_name",
 ]  # fmt: skip
 
 DAY = 86_400_000_000
@@ -35,6 +37,10 @@ DAY = 86_400_000_000
 
 STATISTICS = ("count", "mean", "std", "min", "max", "sum", "slope", "last", "last_minus_mean")
 """What :class:`Statistics` can say about a column in a window."""
+
+AS_OF = """:'"as_of"':"""
+"""Stands for the cut-off in the SQL of a :class:`State`. Names and values of a company cannot hold it: quoting
+doubles one of its marks within either."""
 
 OWN = "own"
 """What stands for the component in the name of a family."""
@@ -82,9 +88,26 @@ class Feature:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """All features of a workspace, in the order of their columns."""
+    """All features of a workspace, in the order of their columns.
+
+    Raises
+    ------
+    ConfigError
+        Two have the same name: columns differ in more than letter case.
+    """
 
     features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        first: dict[str, Feature] = {}
+        for feature in self.features:
+            other = first.setdefault(feature.name.lower(), feature)
+            if other is not feature:
+                raise ConfigError(
+                    f"two features are called '{feature.name}': {other.meaning.en}; {feature.meaning.en}",
+                    where=f"feature groups {other.group}, {feature.group}", expected="names of their own",
+                    todo="Move one to another [features.NAME], or rename the column that it is named after in its source",
+                )  # fmt: skip
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -261,7 +284,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class Counts:
-    """Events counted over windows (None: ever), all together and per value of ``events.by``."""
+    """Events counted over windows (None: ever), all together and per value of ``events.by``; see :func:`choices`."""
 
     events: Events
     windows: tuple[int | None, ...]
@@ -275,7 +298,7 @@ class Counts:
                 self._name(value, window), "number", "events", self._meaning(value, window), self.events.table, group, window,
                 component=value or "", family=self._name(OWN, window) if value is not None else "",
             )
-            for window in self.windows for value in _choices(self)
+            for window in self.windows for value in map(_first, choices(self))
         )  # fmt: skip
 
     def _name(self, value: str | None, window: int | None) -> str:
@@ -291,7 +314,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Since:
-    """Days since the last event, of any value and per value of ``events.by``. Null before the first."""
+    """Days since the last event, of any value and per value of ``events.by``; see :func:`choices`. Null before the first."""
 
     events: Events
     values: tuple[str, ...] = ()
@@ -304,7 +327,7 @@ class Since:
                 self._name(value), "number", "d", self._meaning(value), self.events.table, group,
                 component=value or "", family=self._name(OWN) if value is not None else "",
             )
-            for value in _choices(self)
+            for value in map(_first, choices(self))
         )  # fmt: skip
 
     def _name(self, value: str | None) -> str:
@@ -354,7 +377,7 @@ class State:
     Attributes
     ----------
     sql
-        An expression over the table's columns, and over ``as_of`` (microseconds since 1970, as
+        An expression over the table's columns, and over :data:`AS_OF` (microseconds since 1970, as
         all instants in it). Columns not revealed yet are null.
     columns
         The columns that it reads.
@@ -368,6 +391,10 @@ class State:
     columns: tuple[str, ...]
     aggregate: Literal["min", "max", "sum", "any_value"] = "any_value"
     entity: str = "asset_id"
+
+    def sql_at(self, as_of: str) -> str:
+        """The aggregate at a cut-off, given as SQL."""
+        return f"{self.aggregate}({self.sql.replace(AS_OF, as_of)})"
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """One feature."""
@@ -460,12 +487,30 @@ def spelt(value: str) -> str:
     return re.sub(r"\W+", "_", value).strip("_").lower() or "other"
 
 
+def alike(values: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Values that names spell alike, together: they mean the same, and are one in all features.
+
+    >>> alike(["E-1", "E 2", "E 1"])
+    (('E-1', 'E 1'), ('E 2',))
+    """
+    found: dict[str, list[str]] = {}
+    for value in values:
+        found.setdefault(spelt(value), []).append(value)
+    return tuple(map(tuple, found.values()))
+
+
+def choices(entry: Counts | Since) -> tuple[tuple[str, ...] | None, ...]:
+    """What an entry tells apart: None for all events, then every value with those that are spelt alike."""
+    return (*((None,) if entry.total else ()), *alike(entry.values))
+
+
+def _first(values: tuple[str, ...] | None) -> str | None:
+    """The value that names a choice."""
+    return values[0] if values else None
+
+
 def _suffix(value: str | None) -> str:
     return "" if value is None else f"_{spelt(value)}"
-
-
-def _choices(entry: Counts | Since) -> tuple[str | None, ...]:
-    return ((None,) if entry.total else ()) + entry.values
 
 
 def _unit(stat: str, unit: str) -> str:

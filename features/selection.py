@@ -13,7 +13,7 @@ from features.definitions import definitions
 from features.errors import ConfigError, nearest
 from features.failures import failures
 from features.groups import GROUPS
-from features.point_in_time import Entry, Feature
+from features.point_in_time import Entry, Feature, FeatureSet
 from features.wording import Words
 from features.workspace import Snapshot, ident
 
@@ -27,7 +27,13 @@ __all__ = ["Selection", "check_own", "describe_queries", "join_queries", "select
 
 @dataclass(frozen=True)
 class Selection:
-    """The groups of one run: entries of the spec by group, and queries of the company's own."""
+    """The groups of one run: entries of the spec by group, and queries of the company's own.
+
+    Raises
+    ------
+    ConfigError
+        Two features have the same name.
+    """
 
     entries: Mapping[str, tuple[Entry, ...]]
     queries: Mapping[str, str]
@@ -37,6 +43,9 @@ class Selection:
     def flat(self) -> tuple[Entry, ...]:
         """All entries."""
         return tuple(e for entries in self.entries.values() for e in entries)
+
+    def __post_init__(self) -> None:
+        FeatureSet(self.features)  # names are unique before anything is built of them
 
     @property
     def features(self) -> tuple[Feature, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -18,7 +19,7 @@ import pytest
 
 from features.assets import GROUPS, build, build_grid, build_point, feature_set, rebuild
 from features.errors import ConfigError, DataError
-from features.point_in_time import Feature
+from features.point_in_time import Feature, spelt
 from features.tables import TABLES
 from features.wording import row_words
 from features.workspace import Workspace
@@ -345,6 +346,74 @@ def test_what_was_known_once_decides_no_level_for_ever(committed: Made) -> None:
     row = build_point(snapshot, START + 15 * DAY, groups=["sensors"]).to_pylist()[0]
     seen = [r["pressure"] for r in readings if START + 8 * DAY <= r["event_time"] < START + 15 * DAY]
     assert row["reading_pressure_std_7d"] == pytest.approx(statistics.stdev(seen), rel=1e-6)
+
+
+# ── what a company calls its things ─────────────────────────────────────────────────────────────
+
+MARKS = ("Pump {1}", "{as_of}", "{as_of.__class__}", "it's", 'the "seal"', """:'"as_of"':""", "100 %", "a;b--")
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_names_and_values_may_hold_any_mark(committed: Made, name: str) -> None:
+    plan = {"plan_id": "p", "asset_id": "A", "component": name, "planned_at": START, "due_at": AS_OF + 5 * DAY}
+    service = {"service_id": "s", "asset_id": "A", "performed_at": AS_OF - 5 * DAY, "component": name}
+    own = f'[features.own]\nentries = [{{kind = "attribute", column = {json.dumps(name)}, type = "number"}}]'
+    snapshot = committed(own, assets=[{"asset_id": "A", name: 2.0}], maintenance_plans=[plan], services=[service]).pin()
+    told = {
+        f"asset_{name}": 2.0, f"own_{name}": 2.0, f"plan_days_until_due_{spelt(name)}": 5.0,
+        f"service_days_since_last_{spelt(name)}": 5.0,
+    }  # fmt: skip
+    for table in (build_point(snapshot, AS_OF), build_grid(snapshot, [AS_OF, AS_OF + DAY])):
+        row = table.to_pylist()[0]
+        assert row | told == row
+
+
+def test_values_that_are_spelt_alike_are_one_thing(committed: Made) -> None:
+    at = AS_OF - 5 * DAY
+    services = [
+        {"service_id": str(n), "asset_id": "A", "performed_at": at - n * DAY, "component": c}
+        for n, c in enumerate(["pump", "Pump", "Pump", "Main Seal"])
+    ]
+    alarms = [
+        {"asset_id": "A", "event_time": at - n * DAY, "code": c} for n, c in enumerate(["E 1", "E-1", "E-1", "E2"])
+    ]
+    plans = [
+        {"plan_id": str(n), "asset_id": "A", "component": c, "planned_at": START, "due_at": AS_OF + n * DAY}
+        for n, c in ((9, "Pump"), (3, "pump"), (1, "Main Seal"))
+    ]
+    snapshot = committed(
+        "", assets=[{"asset_id": "A"}], services=services, alarms=alarms, maintenance_plans=plans
+    ).pin()  # fmt: skip
+    told = {
+        "service_count_pump_90d": 3.0, "service_days_since_last_pump": 5.0, "alarm_count_e_1_30d": 3.0,
+        "alarm_days_since_last_e_1": 5.0, "alarm_count_e2_30d": 1.0, "plan_days_until_due_pump": 3.0,
+        "plan_days_until_due_main_seal": 1.0,
+    }  # fmt: skip
+    names = feature_set(snapshot).names
+    assert len(names) == len(set(names))
+    for table in (build_point(snapshot, AS_OF), build_grid(snapshot, [AS_OF, AS_OF + DAY])):
+        assert table.column_names == ["asset_id", "as_of", *names]
+        row = table.to_pylist()[0]
+        assert row | told == row
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("""[features.own]
+        entries = [{kind = "count", table = "alarms", windows = [7]}, {kind = "count", table = "tickets", windows = [7]}]""",
+         "two features are called 'own_count_7d': alarms over the last 7d; tickets over the last 7d"),
+        ("""[features.alarm]
+        entries = [{kind = "count", table = "alarms", windows = [7]}]""", "feature groups alarms, alarm"),
+        ("""[features.asset]
+        entries = [{kind = "attribute", column = "weight"}]""", "two features are called 'asset_weight'"),
+    ],
+)  # fmt: skip
+def test_two_features_of_one_name_are_an_error_that_names_both(committed: Made, toml: str, says: str) -> None:
+    snapshot = committed(TOML + toml, **fleet()).pin()
+    for make in (lambda: build_point(snapshot, AS_OF), lambda: feature_set(snapshot)):
+        with pytest.raises(ConfigError, match=re.escape(says)):
+            make()
 
 
 def test_shards_of_assets_give_the_same_table(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
