@@ -7,7 +7,7 @@ service*). Two targets give the same table: *grid* for many daily cut-offs, *poi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -46,7 +46,7 @@ def _silent(_: str) -> None:
     pass
 
 
-def feature_set(snapshot: Snapshot, *, groups: Sequence[str] | None = None) -> FeatureSet:
+def feature_set(snapshot: Snapshot, *, groups: Sequence[str] | None = None, keep: Collection[str] = ()) -> FeatureSet:
     """All features of a workspace, in the order of the columns.
 
     Parameters
@@ -54,13 +54,17 @@ def feature_set(snapshot: Snapshot, *, groups: Sequence[str] | None = None) -> F
     groups
         Only these groups.
 
+    keep
+        Features that a model was trained on: those about codes, components and types that are no
+        longer among the most frequent are made too.
+
     Raises
     ------
     ConfigError
         A group is not known, or one of ``foremend.toml`` is wrong.
     """
     with _connected(snapshot) as con:
-        wanted = select(snapshot, con, groups)
+        wanted = select(snapshot, con, groups, keep)
         return FeatureSet((*wanted.features, *describe_queries(con, wanted.queries)))
 
 
@@ -139,16 +143,19 @@ def _grid_of(shard: Shard, wanted: Selection, looks: range, ids: Sequence[str]) 
 
 
 def build_point(
-    snapshot: Snapshot, as_of: datetime, *, groups: Sequence[str] | None = None, derived: bool = True
-) -> pa.Table:
+    snapshot: Snapshot, as_of: datetime, *,
+    groups: Sequence[str] | None = None, keep: Collection[str] = (), derived: bool = True,
+) -> pa.Table:  # fmt: skip
     """Features of every asset in service at one instant, ordered by asset.
 
     Parameters
     ----------
+    keep
+        As in :func:`feature_set`.
     derived
         Read, and keep, day partials in the workspace where `as_of` is one of its daily cut-offs.
     """
-    return next(_points(snapshot, [as_of], groups, derived=derived))
+    return next(_points(snapshot, [as_of], groups, keep=keep, derived=derived))
 
 
 def rebuild(
@@ -167,12 +174,12 @@ def rebuild(
 
 def _points(
     snapshot: Snapshot, instants: Sequence[datetime], groups: Sequence[str] | None, *, derived: bool,
-    chosen: Selection | None = None,
+    keep: Collection[str] = (), chosen: Selection | None = None,
 ) -> Iterator[pa.Table]:  # fmt: skip
     """One table per instant; what does not depend on the instant is read once."""
     regular = Lattice.through(snapshot.workspace.last_cutoff())
     with _connected(snapshot) as con:
-        found = select(snapshot, con, groups)
+        found = select(snapshot, con, groups, keep)
         wanted = chosen or found
         lay_cohort(snapshot, con)
         shared: dict[object, str] = {}
@@ -180,8 +187,8 @@ def _points(
         for as_of in instants:
             lattice = Lattice.through(as_of)
             at = lattice.number(as_of)
-            keep = derived and lattice == regular
-            shard = Shard(con, snapshot, lattice, at, derived=keep, made=shared, numbers=numbers)
+            stored = derived and lattice == regular
+            shard = Shard(con, snapshot, lattice, at, derived=stored, made=shared, numbers=numbers)
             lay_point(con, lattice, at)
             table = assemble(con, lattice, emit_point(shard, wanted.flat, as_of), wanted.features, wanted.flat)
             yield join_queries(con, table, wanted.queries)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from features.config import Config, FeatureGroup
-from features.context import look
+from features.context import Context, look
 from features.custom import check_group, entries_of
 from features.definitions import definitions
 from features.errors import ConfigError, nearest
@@ -57,8 +57,15 @@ class Selection:
         )  # fmt: skip
 
 
-def select(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence[str] | None) -> Selection:
+def select(
+    snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence[str] | None, keep: Collection[str] = ()
+) -> Selection:
     """The entries and queries of the groups asked for (None: all); makes ``failures`` where they are read.
+
+    Parameters
+    ----------
+    keep
+        Names of features that must be among them, however rare the values have become that they tell apart.
 
     Raises
     ------
@@ -73,12 +80,28 @@ def select(snapshot: Snapshot, con: duckdb.DuckDBPyConnection, groups: Sequence[
         _lay_failures(con, past)
     found: dict[str, tuple[Entry, ...]] = {}
     if house := [name for name in chosen if name in GROUPS]:
-        context = look(snapshot, con, past)
-        found = {name: GROUPS[name](context) for name in house}
+        found = _of_house(house, look(snapshot, con, past), keep)
     made = {name: entries_of(name, group, snapshot) for name, group in own.items() if name in chosen}
     found |= {name: entries for name, entries in made.items() if entries}
     queries = {name: group.sql for name, group in own.items() if name in chosen and group.sql}
     return Selection(found, queries, snapshot.workspace.config)
+
+
+def _of_house(groups: Sequence[str], context: Context, keep: Collection[str]) -> dict[str, tuple[Entry, ...]]:
+    """The entries of the house's groups, rarer values told apart where a feature to keep is about one of them."""
+
+    def made(context: Context) -> dict[str, tuple[Entry, ...]]:
+        return {name: GROUPS[name](context) for name in groups}
+
+    found = made(context)
+    if gone := set(keep) - {f.name for f in _features(found)}:
+        asked = {f.component for f in _features(made(context.telling())) if f.name in gone}
+        found = made(context.telling(asked)) if asked else found
+    return found
+
+
+def _features(entries: Mapping[str, tuple[Entry, ...]]) -> Iterator[Feature]:
+    return (f for of_group in entries.values() for e in of_group for f in e.features())
 
 
 def check_own(own: Mapping[str, FeatureGroup]) -> None:

@@ -114,10 +114,10 @@ def score(
     model = read(stored.files)
     snapshot = workspace.pin()
     data = freshness(snapshot, cutoff)
-    meanings = feature_set(snapshot)
+    meanings = feature_set(snapshot, keep=model.uses)
     _refuse_other(model, meanings, workspace, stored.version)
     say(f"Scoring at {cutoff:%Y-%m-%d %H:%M} UTC with risk version {stored.version}")
-    features = build_point(snapshot, cutoff).to_pandas()
+    features = build_point(snapshot, cutoff, keep=model.uses).to_pandas()
     if features.empty:
         raise DataError(f"no asset was in service at {cutoff:%Y-%m-%d %H:%M} UTC", where="assets")
     run = ScoringRun(

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from features.assets import GROUPS, build, build_grid, build_point, feature_set, rebuild
+from features.context import MOST_VALUES
 from features.errors import ConfigError, DataError
 from features.point_in_time import Feature, spelt
 from features.tables import TABLES
@@ -414,6 +415,28 @@ def test_two_features_of_one_name_are_an_error_that_names_both(committed: Made, 
     for make in (lambda: build_point(snapshot, AS_OF), lambda: feature_set(snapshot)):
         with pytest.raises(ConfigError, match=re.escape(says)):
             make()
+
+
+def test_a_code_that_grew_rare_keeps_its_features_for_a_model_that_reads_them(committed: Made) -> None:
+    def alarms(*codes: str) -> list[dict[str, Any]]:
+        gap = timedelta(minutes=10)
+        return [{"asset_id": "A", "event_time": AS_OF - n * gap, "code": c} for n, c in enumerate(codes, 1)]
+
+    first = [f"E-{n}" for n in range(MOST_VALUES)]
+    snapshot = committed("", assets=[{"asset_id": "A"}], alarms=alarms(*first * 2, "E 0")).pin()
+    trained = feature_set(snapshot).names
+    assert {"alarm_count_e_0_7d", "alarm_count_e_39_7d"} <= set(trained)
+    snapshot = committed("", alarms=alarms(*["late"] * 9, *first[:-1])).pin()
+    now = feature_set(snapshot)
+    assert [n for n in trained if n not in now.names] == [n for n in trained if "_e_39" in n] != []
+    kept = feature_set(snapshot, keep=trained)
+    assert set(kept.names) == {*trained, *now.names}
+    assert feature_set(snapshot, keep=["not there", "asset_age_days"]) == now
+    point = build_point(snapshot, AS_OF, keep=trained)
+    assert point.column_names == ["asset_id", "as_of", *kept.names]
+    told = {"alarm_count_e_39_7d": 2.0, "alarm_count_e_0_7d": 4.0, "alarm_count_late_7d": 9.0}
+    row = point.to_pylist()[0]
+    assert row | told == row
 
 
 def test_shards_of_assets_give_the_same_table(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
