@@ -12,7 +12,10 @@ from features.tables import TABLES
 if TYPE_CHECKING:
     from features.workspace import Snapshot
 
-__all__ = ["Freshness", "freshness"]
+__all__ = ["STALE", "Freshness", "freshness"]
+
+STALE = timedelta(days=3)
+"""A newest row that is older than this is told: exports come every night or, at the least, after a weekend."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,6 +35,10 @@ class Freshness:
 
     known_at: datetime
     committed_at: datetime
+
+    def stale_at(self, as_of: datetime) -> bool:
+        """Whether nothing has become known for longer than `STALE` before `as_of`."""
+        return as_of - self.known_at > STALE
 
 
 def freshness(snapshot: Snapshot, as_of: datetime) -> Freshness:

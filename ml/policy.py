@@ -34,6 +34,7 @@ WHY_NOT: Mapping[str, str] = MappingProxyType(
     {
         "open_episode": "a visit is proposed or under way already",
         "cooling_down": "work on it ended a short while ago",
+        "later_night": "a later night has been scored: nothing is proposed for an earlier one",
         "no_saving": "a visit would cost more than it is expected to save",
         "no_capacity": "the crews are full with more valuable visits",
     }

@@ -21,11 +21,12 @@ from ml.policy import PROPOSED, PolicyConfig, propose
 from serving.store.audits import note
 from serving.store.engine import writing
 from serving.store.scores import ScoringRun, run_is_stored, save_scores
-from serving.store.work import end_expired, held_assets, proposals_made, save_proposals
+from serving.store.work import end_expired, held_assets, nights_after, proposals_made, save_proposals
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from features.freshness import Freshness
     from features.point_in_time import FeatureSet
     from features.workspace import Snapshot, Workspace
     from ml.registry import Registry
@@ -126,8 +127,8 @@ def score(
         feature_fingerprint=meanings.fingerprint, policy=policy,
         horizons=model.config.horizons_days,
     )  # fmt: skip
-    scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id)
-    return replace(scored, notes=tuple(_outdated(model, snapshot)))
+    scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id, now=workspace.now())
+    return replace(scored, notes=(*_stale(data, cutoff), *_outdated(model, snapshot)))
 
 
 def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd.DataFrame:
@@ -149,23 +150,35 @@ def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd
     return answered
 
 
-def settle(engine: Engine, run: ScoringRun, answered: pd.DataFrame, workspace_id: str) -> Scored:
+def settle(
+    engine: Engine, run: ScoringRun, answered: pd.DataFrame, workspace_id: str, *, now: datetime | None = None
+) -> Scored:
     """Decide and write: scores, episodes and proposals stand together or not at all.
 
     The writer's turn is taken before open work is read, so that two jobs at once cannot propose the
-    same asset, nor spend the same crew.
+    same asset, nor spend the same crew. A night before one that has been scored gets scores and no
+    proposals: what was spent and opened later cannot be undone.
+
+    Parameters
+    ----------
+    now
+        The workspace's clock, by which proposals of a past cut-off may have expired at once; the
+        cut-off by default.
     """
     with writing(engine) as connection:
         if run_is_stored(connection, run.run_id):
             return Scored(run, len(answered), {}, repeated=True)
         end_expired(connection, run.as_of, run.policy)
         held = held_assets(connection, run.as_of)
+        if nights_after(connection, run.as_of):
+            held = dict.fromkeys(map(str, answered["asset_id"]), "later_night")
         crews = run.policy.capacity_per_run - proposals_made(connection, run.as_of)
         decided = propose(answered, run.policy, horizons=_first_two(run.horizons), held=held, capacity=crews)
         scored = answered.assign(**decided.drop(columns="asset_id"))
         at = datetime.now(UTC)
         save_scores(connection, run, scored, at=at)
         save_proposals(connection, run, workspace_id, scored[scored["decision"] == PROPOSED].sort_values("rank"))
+        end_expired(connection, max(now or run.as_of, run.as_of), run.policy)
         decisions = {str(name): int(count) for name, count in scored["decision"].value_counts().items()}
         note(connection, at, "score", "run.scored", run.run_id, decisions=decisions)
     return Scored(run, len(scored), decisions, _best(scored, held))
@@ -193,6 +206,16 @@ def _refuse_other(model: RiskModel, meanings: FeatureSet, workspace: Workspace, 
             changed, where=f"risk version {version}", expected="what it was trained on",
             todo="Train again with `foremend train risk`, or take the change in foremend.toml back",
         )  # fmt: skip
+
+
+def _stale(data: Freshness, cutoff: datetime) -> Iterator[str]:
+    """A note where the scores rest on old data: nobody would see it in the figures."""
+    if data.stale_at(cutoff):
+        yield (
+            f"the newest row known by this cut-off is of {data.known_at:%Y-%m-%d %H:%M} UTC, "
+            f"{(cutoff - data.known_at).days:,} days before it: risks and proposals rest on old data. Run `foremend "
+            "ingest` and check that the sources still deliver, or name the day that you mean with --as-of"
+        )
 
 
 def _outdated(model: RiskModel, snapshot: Snapshot) -> Iterator[str]:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from features.config import Config
+from features.freshness import STALE
 from features.tables import TABLES, Table
 from features.validation.findings import Finding, Look, finding
 from features.validation.table_checks import ColumnProfile, TableProfile
 from features.workspace import ident
 
-__all__ = ["Arrival", "FinalState", "arrivals", "final_states", "late_findings", "revealed_by"]
+__all__ = ["Arrival", "FinalState", "arrivals", "final_states", "late_findings", "revealed_by", "stale"]
 
 PLANNED_AHEAD = frozenset(
     {"contracts", "maintenance_plans", "calendar_events", "assets", "engineers", "customers", "parts"}
@@ -115,6 +116,23 @@ def _lateness(table: Table) -> str:
         f"max({late}) AS most "
         f"FROM {rows} WHERE event_time IS NOT NULL GROUP BY source ORDER BY source"
     )
+
+
+def stale(look: Look) -> Iterator[Finding]:
+    """A warning where the newest row of all tables is older than :data:`~features.freshness.STALE`."""
+    now = f"TIMESTAMPTZ '{look.now.isoformat()}'"
+    newest = " UNION ALL ".join(
+        f"SELECT '{name}' AS name, max(known_at) AS newest FROM {name}_rows WHERE known_at < {now}"
+        for name, size in look.sizes.items() if size
+    )  # fmt: skip
+    first = f"SELECT * FROM ({newest}) WHERE newest IS NOT NULL ORDER BY newest DESC LIMIT 1"
+    for row in look.rows(first) if newest else ():
+        age = look.now - row["newest"]
+        detail = f"newest row {row['newest']:%Y-%m-%d %H:%M} UTC, {age.days:,} days before the workspace's clock"
+        yield finding(
+            "warning", "stale", row["name"], "known_at", count=int(age > STALE), of=1, unit="tables",
+            detail=detail if age > STALE else "",
+        )  # fmt: skip
 
 
 def late_findings(look: Look, found: tuple[Arrival, ...]) -> Iterator[Finding]:

@@ -120,6 +120,8 @@ REASONS: Mapping[str, Reason] = _reasons(
      "Deliver it, or take the declaration away"),
     ("known_late", "rows become known long after they happened",
      "Nothing to mend: features wait for them. If a delay is usual, declare it as delay_hours"),
+    ("stale", "nothing has become known for days: this is the newest row of all tables",
+     "Run `foremend ingest` and check that the sources still deliver; for a finished history set [time] now"),
     # what counts as a failure
     ("no_failure_rule", "no rule says which records are failures", "Declare [[failures]] in foremend.toml"),
     ("no_failures", "the failure rule finds none",

@@ -23,7 +23,7 @@ from typing import Any
 from features.failures import COLUMNS, Failures, attach
 from features.tables import BOOKKEEPING, TABLES
 from features.validation.findings import Finding, Look, Severity, finding
-from features.validation.knowing import Arrival, FinalState, arrivals, final_states, late_findings, revealed_by
+from features.validation.knowing import Arrival, FinalState, arrivals, final_states, late_findings, revealed_by, stale
 from features.validation.readiness import Capability, ClassReadiness, Purpose, readiness, volume_purpose
 from features.validation.reading_checks import readings
 from features.validation.reasons import blamed, reason
@@ -139,7 +139,7 @@ def validate(snapshot: Snapshot, *, say: Callable[[str], None] = lambda _: None)
         known = _failures(look)
         found += [*_missing(look), *_judge_failures(look, known)]
         late = arrivals(look, views)
-        found += late_findings(look, late)
+        found += [*late_findings(look, late), *stale(look)]
         say("readiness")
         classes = readiness(look)
         return Report(

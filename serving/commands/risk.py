@@ -103,7 +103,9 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
 
     Scores, reasons and proposals are committed together, under the versions of tables, features,
     model and policy that made them. Run it twice and nothing is proposed twice: an asset with a
-    proposal is left alone until that has ended. Costs and crews: [policy] in foremend.toml.
+    proposal is left alone until that has ended. A cut-off before the newest scored one gets scores
+    and no proposals; proposals of a past cut-off that have expired by the workspace's clock are
+    stored as expired. Costs and crews: [policy] in foremend.toml.
     """  # noqa: D301
     from features.spine import instant_of
     from features.workspace import Workspace

@@ -25,6 +25,7 @@ __all__ = [
     "end_expired",
     "external_key",
     "held_assets",
+    "nights_after",
     "proposals_made",
     "save_proposals",
     "select_proposals",
@@ -70,6 +71,12 @@ def held_assets(connection: Connection, as_of: datetime) -> dict[str, str]:
         if still_open or asset not in held:
             held[asset] = "open_episode" if still_open else "cooling_down"
     return held
+
+
+def nights_after(connection: Connection, as_of: datetime) -> bool:
+    """True where a later cut-off has been scored: its crews and its episodes are spent, whatever an earlier one says."""
+    later = select(scoring_runs.c.run_id).where(scoring_runs.c.as_of > as_of).limit(1)
+    return connection.scalar(later) is not None
 
 
 def proposals_made(connection: Connection, as_of: datetime) -> int:

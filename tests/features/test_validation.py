@@ -52,6 +52,10 @@ ASSETS = [{"asset_id": "A1", "asset_model": "M", "installed_at": day(-100)},
           {"asset_id": "A2", "asset_model": "M", "installed_at": day(-100)}]  # fmt: skip
 
 
+APART = ("not_connected", "stale")
+"""Found in most of these workspaces, for they are small and old; tests of their own look at them."""
+
+
 @pytest.fixture
 def found(committed):
     """Findings by (code, place) of a workspace with the given rows; only those that found something."""
@@ -59,7 +63,7 @@ def found(committed):
     def run(toml: str = TOML, **tables):
         base = {"assets": ASSETS, "services": [service(1)], **tables}
         report = validate(committed(toml, **{k: v for k, v in base.items() if v}).pin())
-        return {(f.code, f.place): f for f in report.findings if f.count and f.code != "not_connected"}
+        return {(f.code, f.place): f for f in report.findings if f.count and f.code not in APART}
 
     return run
 
@@ -235,6 +239,16 @@ def test_the_companys_own_rule_is_counted_with_its_advice(found):
 def test_a_wrong_predicate_is_a_sentence_that_names_its_rule(found):
     with pytest.raises(ConfigError, match=r"\[\[rules\]\] too_dear: the predicate fails: .*kost"):
         found(OWN.format("kost > 100"))
+
+
+@pytest.mark.parametrize(("days", "told"), [(2, 0), (5, 1)])
+def test_data_that_end_days_before_the_clock_are_told(committed, days, told):
+    rows = [reading("A1", 24 * (200 - days), 1.0)]
+    toml = TOML.replace("2024-06-01T00:00:00Z", day(200).isoformat())
+    report = validate(committed(toml, assets=ASSETS, services=[service(1)], readings=rows).pin())
+    hit = next(f for f in report.findings if f.code == "stale")
+    assert (hit.severity, hit.table, hit.count) == ("warning", "readings", told)
+    assert hit.detail == ("newest row 2023-07-15 00:00 UTC, 5 days before the workspace's clock" if told else "")
 
 
 def test_late_rows_are_profiled(committed):

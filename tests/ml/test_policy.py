@@ -45,7 +45,8 @@ def test_decisions_equal_the_rule_worked_by_hand_on_random_fleets() -> None:
             later = dice.random() ** 3
             rows.append((f"A{number:02}", later * dice.random(), later))
         policy = PolicyConfig(failure_cost=dice.uniform(1, 30), later_weight=dice.random())
-        held = {row[0]: dice.choice(["open_episode", "cooling_down"]) for row in rows if dice.random() < 0.2}
+        reasons = ["open_episode", "cooling_down", "later_night"]
+        held = {row[0]: dice.choice(reasons) for row in rows if dice.random() < 0.2}
         capacity = dice.randint(0, 8)
         decided = propose(frame(*rows), policy, held=held, capacity=capacity)
         assert dict(zip(decided.asset_id, decided.decision, strict=True)) == by_hand(rows, policy, held, capacity)

@@ -137,25 +137,15 @@ def test_the_tables_speak_the_workspaces_language_and_json_does_not(
     assert re.search(r"台设备；最新数据 .*；模型 risk/1（(已校准|未另行校准|基线)）。", said.err)
 
 
-def test_the_next_morning_leaves_them_alone_and_an_earlier_day_too(
+def test_an_earlier_day_is_scored_and_proposes_nothing(
     folder: Path, first: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
     assert run(["-w", str(folder), "score", "--as-of", "2025-12-30", "--json"]) == 0
     other = json.loads(capsys.readouterr().out)
     assert other["as_of"] == "2025-12-30T16:00:00+00:00"
-    assert other["decisions"]["open_episode"] == 3
-    assert not {p["asset_id"] for p in other["proposals"]} & {p["asset_id"] for p in first["proposals"]}
-
-
-def test_a_night_builds_what_the_champion_reads_however_rare_its_codes_have_become(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("features.context.MOST_VALUES", 1)
-    workspace = Workspace.open(folder)
-    model = read(Registry(workspace.mlflow).load("risk").files)
-    assert model.uses - set(build_point(workspace.pin(), workspace.last_cutoff()).column_names)
-    assert run(["-w", str(folder), "score", "--as-of", "2025-12-29"]) == 0
+    assert other["decisions"] == {"later_night": other["assets"]}
+    assert other["proposals"] == []
 
 
 def test_the_service_serves_what_the_night_stored(folder: Path, first: dict[str, Any]) -> None:
@@ -222,6 +212,21 @@ def test_a_model_of_other_features_or_failures_is_refused_by_the_name_of_what_ch
         r"risk version 1: \d+ of the \d+ features that it rests on changed: the first, \w+, is defined", said
     )
     assert "foremend train risk" in said
+
+
+def test_a_night_on_old_data_says_so_beside_its_proposals(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "fleet"))
+    toml = (copy / "foremend.toml").read_text()
+    (copy / "foremend.toml").write_text(re.sub(r"(?m)^now = \S+", "now = 2026-07-01T16:00:00Z", toml))
+    assert run(["-w", str(copy), "score", "--json"]) == 0
+    said = capsys.readouterr()
+    answer = json.loads(said.out)
+    (note,) = answer["notes"]
+    assert re.match(r"the newest row known by this cut-off is of 2025-12-3\d .* UTC, 18\d days before it", note)
+    assert "foremend ingest" in note
+    assert f"Note: {note}." in said.err.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -154,10 +154,28 @@ def test_another_failure_mode_gets_no_second_visit_while_one_is_open(
     assert later.decisions == {"open_episode": 1}
 
 
-def test_a_night_scored_late_sees_the_work_that_is_open_since(engine: Engine, make_run: Runs, answers: Answers) -> None:
+def test_a_night_before_one_that_is_scored_gets_scores_and_no_proposals(
+    engine: Engine, make_run: Runs, answers: Answers
+) -> None:
     settle(engine, make_run(), answers(a=(0.9, 0.9)), "w1")
-    earlier = settle(engine, make_run(as_of=AS_OF - DAY), answers(a=(0.9, 0.9)), "w1")
-    assert earlier.decisions == {"open_episode": 1}
+    earlier = settle(engine, make_run(as_of=AS_OF - DAY), answers(a=(0.9, 0.9), b=(0.8, 0.8)), "w1")
+    assert earlier.decisions == {"later_night": 2}
+    assert (rows(engine, scores), proposed(engine)) == (3, {"a": "proposed"})
+    again = settle(engine, make_run(data_versions={"assets": 2}), answers(a=(0.9, 0.9), b=(0.8, 0.8)), "w1")
+    assert again.decisions == {"open_episode": 1, "proposed": 1}
+
+
+def test_proposals_of_a_past_night_that_the_clock_has_overtaken_do_not_stand(
+    engine: Engine, make_run: Runs, answers: Answers
+) -> None:
+    policy, now = PolicyConfig(expires_days=7, cool_down_days=3), AS_OF + 30 * DAY
+    settle(engine, make_run(policy=policy), answers(a=(0.9, 0.9)), "w1", now=now)
+    assert proposed(engine) == {"a": "expired"}
+    next_night = settle(engine, make_run(policy=policy, as_of=AS_OF + DAY), answers(a=(0.9, 0.9)), "w1", now=now)
+    assert next_night.decisions == {"open_episode": 1}  # as it was then
+    tonight = settle(engine, make_run(policy=policy, as_of=now), answers(a=(0.9, 0.9)), "w1", now=now)
+    assert tonight.decisions == {"proposed": 1}
+    assert proposed(engine) == {"a": "proposed"}
 
 
 def test_a_store_restored_from_before_gives_the_same_external_keys(
