@@ -8,6 +8,7 @@ the versions of the tables beside.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -60,9 +61,19 @@ def _read_through(entry: Entry, config: Config) -> Iterator[str]:
     for table, columns in _reads(entry):
         if table == "failures":
             yield f"failures of {config.failure_rule.fingerprint()}"
+            yield from _rule_reads_through(config)
         else:
             for column in columns:
                 yield from _revealed_otherwise(table, column, config)
+
+
+def _rule_reads_through(config: Config) -> Iterator[str]:
+    """What sources of the tables that the failure rule names declare of instants: it may read any column."""
+    named = {word.removesuffix("_rows") for word in re.findall(r"\w+", config.failure_rule.query.lower())}
+    for source, declared in sorted(config.sources.items()):
+        if declared.table in named and (declared.reveals or declared.delay_hours):
+            reveals = ", ".join(f"{column} by {by}" for column, by in sorted(declared.reveals.items()))
+            yield f"{declared.table} of {source}: {reveals} + {declared.delay_hours:g} h"
 
 
 def _reads(entry: Entry) -> Iterator[tuple[str, tuple[str, ...]]]:

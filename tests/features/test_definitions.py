@@ -74,6 +74,20 @@ def test_what_decides_values_is_in_the_fingerprint_of_the_features_that_it_decid
         assert all(name.startswith(group) for name in moved)
 
 
+def test_failures_read_through_the_sources_of_every_table_that_the_rule_names(make: Callable[[str], Workspace]) -> None:
+    rule = """
+[[failures]]
+version = 1
+query = "SELECT asset_id, performed_at AS event_time, component AS failure_mode FROM services JOIN assets USING (asset_id)"
+"""
+    before, _ = told(make(rule))
+    for table, more in (("services", 'reveals = {component = "verified_at"}'), ("assets", "delay_hours = 3")):
+        after, _ = told(make(rule + SOURCE.format(table=table, more=more)))
+        assert {name for name in before if name.startswith("failure_") and before[name] == after[name]} == set()
+    other, _ = told(make(rule + SOURCE.format(table="tickets", more="delay_hours = 3")))
+    assert {name for name in before if before[name] != other[name]} == {n for n in before if n.startswith("ticket_")}
+
+
 @pytest.mark.parametrize(
     "toml",
     [
