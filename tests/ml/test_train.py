@@ -130,6 +130,7 @@ def test_a_champion_that_was_not_asked_for_a_new_horizon_still_stands_against_a_
 ):
     root = shutil.copytree(workspace.root, tmp_path / "pumps")
     toml = root / "foremend.toml"
+    Registry(root / "mlflow").alias(MODEL, CHAMPION, report.version)  # whatever other tests promoted
     further = toml.read_text().replace("[1, 7, 14]", "[1, 7, 14, 30]").replace("[0, 1, 7, 14]", "[0, 1, 7, 14, 30]")
     toml.write_text(further + f"min_failures = 100000\nevery_days = 7\ndecision_days = {decision}\n")
     worse = train_risk(Workspace.open(root))
