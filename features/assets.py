@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from features.cohort import asset_ids, lay_cohort, lay_grid, lay_point
 from features.emission import Shard, assemble, build_for, emit_grid, emit_point, looks_through
+from features.failure_spells import lay_failure_spells
 from features.groups import GROUPS
 from features.point_in_time import DAY, Entry, FeatureSet, Lattice, microseconds
 from features.rewind import rewind
@@ -53,7 +54,6 @@ def feature_set(snapshot: Snapshot, *, groups: Sequence[str] | None = None, keep
     ----------
     groups
         Only these groups.
-
     keep
         Features that a model was trained on: those about codes, components and types that are no
         longer among the most frequent are made too.
@@ -109,6 +109,7 @@ def stream_grid(
     looks = looks_through(numbers)
     with _connected(snapshot) as con:
         wanted = select(snapshot, con, groups)
+        _lay_failures(con, snapshot, wanted, cutoffs)
         lay_cohort(snapshot, con)
         con.execute(f"CREATE TABLE wanted AS SELECT unnest({numbers}) AS m")
         ids = asset_ids(con)
@@ -181,6 +182,7 @@ def _points(
     with _connected(snapshot) as con:
         found = select(snapshot, con, groups, keep)
         wanted = chosen or found
+        _lay_failures(con, snapshot, wanted, instants)
         lay_cohort(snapshot, con)
         shared: dict[object, str] = {}
         numbers = count()
@@ -226,6 +228,13 @@ def build(
     as_of = spine["as_of"].dt.tz_convert("UTC").astype("datetime64[us, UTC]")
     keys = pd.DataFrame({"asset_id": spine["asset_id"].astype(str), "as_of": as_of})
     return keys.merge(pd.concat(made), how="left", on=["asset_id", "as_of"], sort=False)
+
+
+def _lay_failures(
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, wanted: Selection, instants: Sequence[datetime]
+) -> None:
+    if wanted.entries.get("failures"):
+        lay_failure_spells(con, snapshot, instants)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -184,7 +184,7 @@ class FailureRule:
     ----------
     query
         DuckDB SQL over the current canonical tables. Returns ``asset_id``, ``event_time``, and
-        optionally ``failure_mode``, ``known_at`` and ``failure_id``.
+        optionally ``failure_mode``, ``known_at`` (features wait for it) and ``failure_id``.
     repeat_days
         A failure of the same asset and mode within so many days is the same failure.
     """

@@ -1,12 +1,11 @@
-"""Past failures: what the workspace's versioned rule says failed, when, and when it was known.
+"""Past failures: what the workspace's versioned rule says failed, and when, as it is known today.
 
 The rule is a query of ``[[failures]]`` over the current canonical tables. What it returns is
 completed here, once, for everybody:
 
 * ``failure_mode`` is ``any`` where the rule names none;
-* ``known_at`` is the record's own, and never before the failure. A rule that returns no
-  ``known_at`` gets the one of the rows that it reads; where that cannot be told (a join, a
-  grouping) the failure counts as known when it happened, and ``validate`` says so;
+* ``known_at`` is the rule's own, else ``event_time``, and never before it: features may not see the
+  failure earlier. When they do see it does not hang on the rule: :mod:`features.failure_spells`;
 * rows without an asset or a time are counted and left out: they cannot teach anything;
 * repeats are folded: within `repeat_days` after a failure, further ones of the same asset and
   mode are that failure. The days run from the failure that was kept, not from its last repeat,
@@ -16,19 +15,20 @@ completed here, once, for everybody:
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.config import FailureRule
 from features.errors import ConfigError
+from features.point_in_time import DAY
 from features.workspace import Snapshot
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["COLUMNS", "Failures", "attach", "failures", "read_failures"]
+__all__ = ["COLUMNS", "Failures", "attach", "completed_sql", "failures", "first_ones", "read_failures"]
 
 COLUMNS: tuple[str, ...] = ("failure_id", "asset_id", "failure_mode", "event_time", "known_at")
 
@@ -52,8 +52,6 @@ class Failures:
         Rows that repeat an earlier failure.
     incomplete
         Rows without an asset or a time, left out.
-    knows_when
-        The rule's own ``known_at`` (``rule``), the rows' (``rows``), or none (``event``).
     """
 
     frame: pd.DataFrame
@@ -61,7 +59,6 @@ class Failures:
     fingerprint: str
     folded: int
     incomplete: int
-    knows_when: str
 
 
 def failures(snapshot: Snapshot, rule: FailureRule | None = None) -> pd.DataFrame:
@@ -92,38 +89,11 @@ def read_failures(snapshot: Snapshot, rule: FailureRule | None = None) -> Failur
         times are not instants. The message names the rule's version.
     """
     rule = rule or snapshot.workspace.config.failure_rule
-    place = f"foremend.toml [[failures]] version {rule.version}"
     with snapshot.connect() as con:
-        query, knows_when = _with_known_at(con, rule.query, place)
-        rows = con.sql(_completed(con, query, place)).to_arrow_table().to_pandas()
+        rows = con.sql(completed_sql(con, rule)).to_arrow_table().to_pandas()
     complete = rows[rows["asset_id"].notna() & rows["event_time"].notna()]
     frame = _fold(complete, rule.repeat_days)
-    return Failures(frame, rule, _fingerprint(frame), len(complete) - len(frame), len(rows) - len(complete), knows_when)
-
-
-def _with_known_at(con: duckdb.DuckDBPyConnection, query: str, place: str) -> tuple[str, str]:
-    """The query with the rows' ``known_at`` beside, where it returns none and has one to give."""
-    columns = _describe(con, query, place)
-    if "known_at" in columns:
-        return query, "rule"
-    tree = json.loads(str(_scalar(con, "SELECT json_serialize_sql(?)", query)))
-    _select_known_at(tree["statements"][0]["node"])
-    widened = str(_scalar(con, "SELECT json_deserialize_sql(?)", json.dumps(tree)))
-    try:
-        _describe(con, widened, place)
-    except ConfigError:
-        return query, "event"
-    return widened, "rows"
-
-
-def _select_known_at(node: dict[str, Any]) -> None:
-    """Add ``known_at`` to the select list of a parsed query, and to every branch of a union."""
-    for branch in (node.get("left"), node.get("right"), *node.get("children", ())):
-        if branch:
-            _select_known_at(branch)
-    if "select_list" in node:
-        column = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "known_at", "column_names": ["known_at"]}
-        node["select_list"].append(column)
+    return Failures(frame, rule, _fingerprint(frame), len(complete) - len(frame), len(rows) - len(complete))
 
 
 def _describe(con: duckdb.DuckDBPyConnection, query: str, place: str) -> dict[str, str]:
@@ -137,8 +107,15 @@ def _describe(con: duckdb.DuckDBPyConnection, query: str, place: str) -> dict[st
     return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
 
 
-def _completed(con: duckdb.DuckDBPyConnection, query: str, place: str) -> str:
-    """The query as the five :data:`COLUMNS`, `known_at` never before `event_time`."""
+def completed_sql(con: duckdb.DuckDBPyConnection, rule: FailureRule) -> str:
+    """SQL of a rule as the five :data:`COLUMNS`, `known_at` never before `event_time`.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`read_failures`.
+    """
+    query, place = rule.query, f"foremend.toml [[failures]] version {rule.version}"
     columns = _describe(con, query, place)
     for name in ("asset_id", "event_time"):
         if name not in columns:
@@ -169,14 +146,8 @@ def _fold(rows: pd.DataFrame, repeat_days: float) -> pd.DataFrame:
 
     ordered = rows.sort_values(["asset_id", "failure_mode", "event_time", "known_at", "failure_id"], kind="stable")
     times = ordered["event_time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
-    within = int(repeat_days * 86_400_000_000)
-    keep: list[bool] = []
-    thing, since = None, 0
-    for key, at in zip(zip(ordered["asset_id"], ordered["failure_mode"], strict=True), times.tolist(), strict=True):
-        new = key != thing or at - since > within
-        keep.append(new)
-        if new:
-            thing, since = key, at
+    things = list(zip(ordered["asset_id"], ordered["failure_mode"], strict=True))
+    keep = first_ones(things, times.tolist(), int(repeat_days * DAY))
     kept = ordered[pd.Series(keep, index=ordered.index, dtype=bool)].copy()
     for name in ("event_time", "known_at"):
         kept[name] = kept[name].astype("datetime64[us, UTC]")
@@ -185,16 +156,23 @@ def _fold(rows: pd.DataFrame, repeat_days: float) -> pd.DataFrame:
     return kept[list(COLUMNS)].sort_values(["event_time", "asset_id", "failure_mode"]).reset_index(drop=True)
 
 
+def first_ones(things: Sequence[Hashable], times: Sequence[int], within: int) -> list[bool]:
+    """Flags of the events that repeat none of the same thing `within` so long before; ordered by thing, then time."""
+    keep: list[bool] = []
+    thing, since = None, 0
+    for key, at in zip(things, times, strict=True):
+        new = key != thing or at - since > within
+        keep.append(new)
+        if new:
+            thing, since = key, at
+    return keep
+
+
 def _fingerprint(frame: pd.DataFrame) -> str:
     digest = hashlib.sha256()
     for row in frame.itertuples(index=False):
         digest.update(repr((*row[:3], row[3].value, row[4].value)).encode())
     return digest.hexdigest()
-
-
-def _scalar(con: duckdb.DuckDBPyConnection, sql: str, argument: str) -> object:
-    rows = con.execute(sql, [argument]).fetchall()  # to the end: DuckDB 2 refuses work beside an open result
-    return rows[0][0]
 
 
 def first_line(error: Exception) -> str:

@@ -128,13 +128,11 @@ def _check_names(groups: Sequence[str], own: Mapping[str, object]) -> None:
 
 
 def _lay_failures(con: duckdb.DuckDBPyConnection, past: pd.DataFrame) -> None:
+    """Make ``failures`` as they are known today: only to tell which modes there are."""
     import pyarrow as pa
 
     con.register("failures_frame", pa.Table.from_pandas(past, preserve_index=False))
-    con.execute(
-        "CREATE TABLE failures AS SELECT CAST(asset_id AS VARCHAR) AS asset_id, epoch_us(event_time) AS t, "
-        "CAST(failure_mode AS VARCHAR) AS failure_mode, epoch_us(known_at) AS k FROM failures_frame"
-    )
+    con.execute("CREATE TABLE failures AS SELECT CAST(failure_mode AS VARCHAR) AS failure_mode FROM failures_frame")
     con.unregister("failures_frame")
 
 

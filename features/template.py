@@ -116,7 +116,8 @@ zone = "UTC"                 # IANA zone of sites that name none
 # [[failures]]
 # version = 1
 # query = """
-# SELECT ticket_id AS failure_id, asset_id, opened_at AS event_time, component AS failure_mode
+# SELECT ticket_id AS failure_id, asset_id, opened_at AS event_time, component AS failure_mode,
+#        coalesce(closed_at, known_at) AS known_at   -- the component is found by the work; else when it happened
 # FROM tickets WHERE ticket_type = 'fault' AND component IS NOT NULL
 # """
 # repeat_days = 7            # the same asset and mode again within so many days is the same failure

@@ -97,7 +97,7 @@ def versions(snapshot: Snapshot, name: str, columns: Iterable[str], *, as_record
 def events(snapshot: Snapshot, spec: Events) -> str:
     """SQL of dated events: ``e, t, k, u, v``, one row per event and spell in which it was seen alike."""
     if spec.table == "failures":
-        return "SELECT asset_id AS e, t, k, CAST(NULL AS BIGINT) AS u, failure_mode AS v FROM failures"
+        return "SELECT e, t, k, u, v FROM failure_spells"
     table = TABLES[spec.table]
     at = spec.at or ("event_time" if table.kind == "fact" else table.clock)
     wanted = tuple(dict.fromkeys(c for c in (spec.entity, at, spec.by, *(c for c, _ in spec.where)) if c))

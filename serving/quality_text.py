@@ -185,7 +185,7 @@ def print_failures(found: Failures, *, as_json: bool) -> None:
     if as_json:
         console.to_json({
             "version": found.rule.version, "fingerprint": found.fingerprint, "failures": len(frame),
-            "folded": found.folded, "incomplete": found.incomplete, "knows_when": found.knows_when,
+            "folded": found.folded, "incomplete": found.incomplete,
             "by_mode_and_month": _records(counts), "first": _records(frame.head(LISTED)),
         })  # fmt: skip
         return

@@ -12,7 +12,7 @@ from features.validation.findings import Finding, Look, finding
 from features.validation.table_checks import ColumnProfile, TableProfile
 from features.workspace import ident
 
-__all__ = ["Arrival", "FinalState", "arrivals", "final_states", "late_findings", "revealed_by", "stale"]
+__all__ = ["Arrival", "FinalState", "arrivals", "final_states", "late_findings", "stale"]
 
 PLANNED_AHEAD = frozenset(
     {"contracts", "maintenance_plans", "calendar_events", "assets", "engineers", "customers", "parts"}

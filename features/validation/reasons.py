@@ -130,11 +130,6 @@ REASONS: Mapping[str, Reason] = _reasons(
      "Deliver the asset, or leave such rows out in the rule"),
     ("failure_without_asset", "the failure's asset is not in `assets`: it cannot be used",
      "Deliver the asset, or write its id as `assets` writes it"),
-    ("failure_known_too_early", "the rule returns no known_at, and its rows have none to give: "
-     "a failure counts as known when it happened",
-     "Return the instant at which the record was complete AS known_at, else features may know it too early"),
-    ("failure_reads_final_state", "the rule reads a column that is known only later than its row",
-     "Return the revealing instant AS known_at, e.g. coalesce(closed_at, known_at) AS known_at"),
 )  # fmt: skip
 """Every code, in the order of a report."""
 

@@ -14,16 +14,15 @@ Everything is set-based SQL; a table is read a few times however many rules ther
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from features.failures import COLUMNS, Failures, attach
-from features.tables import BOOKKEEPING, TABLES
+from features.tables import TABLES
 from features.validation.findings import Finding, Look, Severity, finding
-from features.validation.knowing import Arrival, FinalState, arrivals, final_states, late_findings, revealed_by, stale
+from features.validation.knowing import Arrival, FinalState, arrivals, final_states, late_findings, stale
 from features.validation.readiness import Capability, ClassReadiness, Purpose, readiness, volume_purpose
 from features.validation.reading_checks import readings
 from features.validation.reasons import blamed, reason
@@ -215,27 +214,6 @@ def _judge_failures(look: Look, known: Failures | None) -> Iterator[Finding]:
     count = look.row(f"SELECT count(*) AS n FROM ({lost})")["n"]
     shown = look.examples(lost) if count else ()
     yield finding("error", "failure_without_asset", place, count=count, of=total, unit="failures", examples=shown)
-    early = total if known.knows_when == "event" else 0
-    yield finding("warning", "failure_known_too_early", place, "known_at", count=early, of=total, unit="failures")
-    if known.knows_when != "rule":
-        yield _reads_final_state(look, known, total)
-
-
-def _reads_final_state(look: Look, known: Failures, total: int) -> Finding:
-    """A rule that reads, say, ``finding`` of a ticket and counts the failure as known when the ticket opened."""
-    words = set(re.findall(r"\w+", known.rule.query.lower()))
-    config = look.snapshot.workspace.config
-    late = [
-        f"{table.name}.{name} (known at {by})"
-        for table in TABLES.values() if table.name in words
-        for name in look.snapshot.columns(table.name) if name in words and name not in BOOKKEEPING
-        if (by := revealed_by(table, name, config)) not in ("known_at", name) and by in table.names
-    ]  # fmt: skip
-    base = finding(
-        "warning", "failure_reads_final_state", "failures", "known_at",
-        count=total if late else 0, of=total, unit="failures",
-    )  # fmt: skip
-    return replace(base, detail=", ".join(late))
 
 
 def _risk_purpose(look: Look, known: Failures | None, classes: tuple[ClassReadiness, ...]) -> Purpose:

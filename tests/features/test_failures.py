@@ -43,28 +43,11 @@ def test_a_rule_returns_one_row_per_failure_in_order_of_time(committed):
     assert str(frame["event_time"].dtype) == "datetime64[us, UTC]"
 
 
-def test_a_rule_without_known_at_takes_the_records_own(committed):
-    ws = committed(RULE, services=[service("1", "A", "pump", 3, known=8)])
-    found = read_failures(ws.pin())
-    assert (found.knows_when, found.frame["known_at"][0]) == ("rows", day(8))
-
-
-def test_every_branch_of_a_union_takes_the_records_own_known_at(committed):
-    ws = committed(RULE, services=[service("1", "A", "pump", 3, known=8), service("2", "B", "pump", 4, known=6)])
-    one, other = f"{QUERY} WHERE asset_id = 'A'", f"{QUERY} WHERE asset_id = 'B'"
-    found = read_failures(ws.pin(), rule(f"{one} UNION ALL {other}"))
-    assert (found.knows_when, list(found.frame["known_at"])) == ("rows", [day(8), day(6)])
-
-
-def test_a_grouped_rule_says_that_it_knows_only_the_event(committed):
-    ws = committed(RULE, services=[service("1", "A", "pump", 3, known=8)])
-    found = read_failures(ws.pin(), rule("SELECT asset_id, min(performed_at) AS event_time FROM services GROUP BY 1"))
-    assert (found.knows_when, found.frame["known_at"][0]) == ("event", day(3))
-
-
-def test_nothing_is_known_before_it_happened(committed):
-    ws = committed(RULE, services=[service("1", "A", "pump", 3, known=1)])
-    assert failures(ws.pin())["known_at"][0] == day(3)
+def test_a_failure_is_not_known_before_it_happened_nor_before_the_rule_says(committed):
+    ws = committed(RULE, services=[service("1", "A", "pump", 3, known=1), service("2", "B", "pump", 3, known=8)])
+    assert list(failures(ws.pin())["known_at"]) == [day(3), day(3)]
+    told = rule(QUERY.replace("SELECT", "SELECT known_at,"))
+    assert list(failures(ws.pin(), told)["known_at"]) == [day(3), day(8)]
 
 
 def test_repeats_are_counted_from_the_failure_that_was_kept(committed):

@@ -35,7 +35,7 @@ DAY = timedelta(days=1)
 FIRST = datetime(2024, 3, 1, tzinfo=UTC)
 DAYS = 45
 CHANNELS = ("pressure", "temperature")
-TOML = """
+TOML = '''
 [channels.pressure]
 unit = "bar"
 [channels.temperature]
@@ -51,7 +51,16 @@ reveals = {ticket_type = "first_response_at"}
 
 [[failures]]
 version = 1
-query = "SELECT asset_id, event_time, code AS failure_mode, known_at FROM alarms_rows WHERE code = 'E1'"
+repeat_days = 3
+query = """
+SELECT asset_id, event_time, code AS failure_mode, known_at FROM alarms WHERE code = 'E1'
+UNION ALL
+SELECT asset_id, performed_at, CASE WHEN component = 'pump' THEN 'pump' ELSE 'other' END, NULL
+FROM services WHERE action = 'replaced'
+UNION ALL
+SELECT t.asset_id, t.opened_at, t.ticket_type, NULL
+FROM tickets AS t JOIN assets USING (asset_id) WHERE t.closed_at IS NOT NULL AND t.ticket_type IS NOT NULL
+"""
 
 [features.own]
 entries = [
@@ -62,7 +71,7 @@ entries = [
     {kind = "since", table = "services", by = "action", values = ["replaced", "serviced"]},
     {kind = "attribute", column = "batch"},
 ]
-"""
+'''
 TWO_SOURCES = "".join(
     f"""
 [sources.{name}]
@@ -238,24 +247,38 @@ class Reference:
         return found
 
     def events(self, spec: Events, asset: str) -> list[tuple[datetime, Any]]:
-        table = "alarms" if spec.table == "failures" else spec.table
+        if spec.table == "failures":
+            return self.failures(asset)
+        table = spec.table
         kind = TABLES[table].kind
         at = spec.at or ("event_time" if kind == "fact" else TABLES[table].clock)
         rows = (
             self.facts(table, asset) if kind == "fact" else [r for r in self.versions(table) if r["asset_id"] == asset]
         )
-        by = "code" if spec.table == "failures" else spec.by
         found = [
-            (r[at], r.get(by))
+            (r[at], r.get(spec.by))
             for r in rows
             if r.get(at) and r[at] < self.as_of and all(r[c] == v for c, v in spec.where)
         ]
-        if spec.table == "failures":
-            found = sorted({(t, v) for t, v in found if v == "E1"})
         if spec.repeat_days:
             gap = timedelta(days=spec.repeat_days)
             found = [(t, v) for t, v in found if any(t - gap <= other < t for other, _ in found)]
         return found
+
+    def failures(self, asset: str) -> list[tuple[datetime, Any]]:
+        """What the rule of :data:`TOML` says of the rows as they are known; a repeat counts while its first one does not."""
+        found = {(r["event_time"], "E1") for r in self.facts("alarms", asset) if r["code"] == "E1"}
+        services, tickets = ([r for r in self.versions(t) if r["asset_id"] == asset] for t in ("services", "tickets"))
+        modes = {"pump": "pump"}
+        found |= {
+            (r["performed_at"], modes.get(r["component"], "other")) for r in services if r["action"] == "replaced"
+        }
+        found |= {(r["opened_at"], r["ticket_type"]) for r in tickets if r.get("closed_at") and r["ticket_type"]}
+        kept: list[tuple[datetime, Any]] = []
+        for t, v in sorted(pair for pair in found if pair[0] and pair[0] < self.as_of):
+            if not any(mode == v and first >= t - 3 * DAY for first, mode in kept):
+                kept.append((t, v))
+        return kept
 
     def readings(self, entry: Any, asset: str) -> list[tuple[datetime, float]]:
         pairs = [(r["event_time"], r.get(entry.column)) for r in self.facts(entry.table, asset)]

@@ -291,16 +291,6 @@ def test_the_quarantine_is_counted_by_source_and_reason(committed):
     assert report.set_aside[0].advice
 
 
-def test_a_failure_rule_that_knows_too_early_is_warned_about(found):
-    rule = TOML[: TOML.index("[[failures]]")] + '[[failures]]\nversion = 1\nquery = "{}"\n'
-    tickets = [ticket(1, 1, finding="pump", closed_at=day(5))]
-    late = "SELECT asset_id, opened_at AS event_time FROM tickets WHERE finding = 'pump'"
-    hit = found(rule.format(late), tickets=tickets)["failure_reads_final_state", "failures.known_at"]
-    assert hit.detail == "tickets.finding (known at closed_at)"
-    told = late.replace("AS event_time", "AS event_time, closed_at AS known_at")
-    assert not [code for code, place in found(rule.format(told), tickets=[]) if place == "failures.known_at"]
-
-
 def test_without_assets_failures_and_tickets_nothing_can_be_learned(committed):
     empty = validate(committed(TOML).pin())
     assert not empty.usable
