@@ -116,8 +116,14 @@ class Layout:
                 f"{len(missing)} features that the model was trained on are missing (first: {missing[0]})",
                 where="risk model",
                 expected=f"all of its {len(self.numbers) + len(self.categories)} features",
-                todo=f"Train again with `foremend train risk`. {nearest(missing[0], map(str, features.columns))}",
+                todo=_todo(missing[0], [str(c) for c in features.columns if c not in ("asset_id", "as_of")]),
             )
+
+
+def _todo(lost: str, known: Sequence[str]) -> str:
+    """What to do about a feature that is gone; another name is suggested only where one is near."""
+    near = nearest(lost, known)
+    return "Train again with `foremend train risk`." + (f" {near}" if near.startswith("Did you mean") else "")
 
 
 def own_features(features: Sequence[Feature], modes: Sequence[str]) -> dict[str, dict[str, str]]:

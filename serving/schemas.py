@@ -28,6 +28,11 @@ Days = Annotated[float, PlainSerializer(lambda days: int(days) if days == int(da
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
+SAVING = (
+    "Expected saving of the visit, in the costs' currency: F (p_short + w (p_next - p_short)) - V, with [policy]'s "
+    "failure_cost F, visit_cost V and later_weight w, and the probabilities of the two shortest horizons."
+)
+
 
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -125,9 +130,9 @@ class Proposal(_Provenance):
     asset_model: str | None
     region: str | None
     failure_mode: str
-    value: Annotated[float, Field(description="Expected saving of the visit, in the costs' currency.")]
-    probability: Probability
-    horizon_days: Days
+    value: Annotated[float, Field(description=SAVING)]
+    probability: Annotated[Probability, Field(description="Of a failure within `horizon_days`.")]
+    horizon_days: Annotated[Days, Field(description="Whichever of the two shortest horizons carries most of `value`.")]
     probabilities: list[Chance]
     reasons: list[Reason]
     why: str

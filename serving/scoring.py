@@ -128,7 +128,7 @@ def score(
         horizons=model.config.horizons_days,
     )  # fmt: skip
     scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id, now=workspace.now())
-    return replace(scored, notes=(*_stale(data, cutoff), *_outdated(model, snapshot)))
+    return replace(scored, notes=(*_stale(data, cutoff), *_placeholders(workspace), *_outdated(model, snapshot)))
 
 
 def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd.DataFrame:
@@ -215,6 +215,16 @@ def _stale(data: Freshness, cutoff: datetime) -> Iterator[str]:
             f"the newest row known by this cut-off is of {data.known_at:%Y-%m-%d %H:%M} UTC, "
             f"{(cutoff - data.known_at).days:,} days before it: risks and proposals rest on old data. Run `foremend "
             "ingest` and check that the sources still deliver, or name the day that you mean with --as-of"
+        )
+
+
+def _placeholders(workspace: Workspace) -> Iterator[str]:
+    """A note where nobody has said what failures and visits cost."""
+    if "policy" not in workspace.config.above:
+        costs = PolicyConfig()
+        yield (
+            f"[policy] is not set in foremend.toml: a failure's cost of {costs.failure_cost:g} and a visit's of "
+            f"{costs.visit_cost:g} are placeholders, and so are the savings. Say your own costs there"
         )
 
 

@@ -107,6 +107,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     and no proposals; proposals of a past cut-off that have expired by the workspace's clock are
     stored as expired. Costs and crews: [policy] in foremend.toml.
     """  # noqa: D301
+    from features.errors import ModelError
     from features.spine import instant_of
     from features.workspace import Workspace
     from ml.registry import Registry
@@ -120,6 +121,9 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     cutoff = instant_of(workspace, as_of) if as_of else None
     engine = open_store(workspace, settings)
     registry = Registry(workspace.mlflow, settings.mlflow_uri)
+    if not registry.has("risk"):
+        todo = console.command(folder, "train risk" if workspace.pin().tables else "ingest")
+        raise ModelError("no champion", where="model 'risk'", todo=f"First run `{todo}`")
     scored = score_assets(workspace, engine, registry, as_of=cutoff, say=console.say)
     with engine.connect() as connection:
         proposals = list_proposals(connection, run_id=scored.run.run_id)
@@ -168,7 +172,7 @@ def tickets(folder: Path, state: str, as_json: bool) -> None:
         console.say(words.cell("None was ever proposed."))
     else:
         console.say(words.cell("None is {state}.", state=words.cell(state)))
-    console.say(f"Next: {console.command(folder, 'serve')}")
+    console.say(f"Next: {console.command(folder, 'serve' if proposals or state != 'proposed' else 'score')}")
 
 
 def _print_run(scored: Scored, words: Wording) -> None:
@@ -181,7 +185,8 @@ def _print_run(scored: Scored, words: Wording) -> None:
     if scored.repeated:
         console.say(words.cell("The same run is stored already: nothing was written, nothing is proposed twice."))
         return
-    meanings = {PROPOSED: _costs(run.policy, words), **{name: words.cell(text) for name, text in WHY_NOT.items()}}
+    passed_over = {name: words.cell(text) for name, text in WHY_NOT.items()}
+    meanings = {PROPOSED: _costs(run.policy, run.horizons[0], words), **passed_over}
     rows = [
         (f"{count:,}", words.cell(name), meaning)
         for name, meaning in meanings.items() if (count := scored.decisions.get(name, 0))
@@ -189,18 +194,24 @@ def _print_run(scored: Scored, words: Wording) -> None:
     console.table([words.cell(head) for head in ("assets", "decision", "meaning")], rows)
     if scored.nothing_pays and scored.pays_from is not None:
         pattern = (
-            "No visit pays at a failure's cost of {failure:g}; the best one would from {from_:.3g} on. Say your costs "
+            "No visit pays at a failure's cost of {failure}; the best one would from {from_} on. Say your costs "
             "in foremend.toml: [policy] failure_cost and visit_cost."
         )
-        console.say(words.cell(pattern, failure=run.policy.failure_cost, from_=scored.pays_from))
+        console.say(words.cell(pattern, failure=_amount(run.policy.failure_cost), from_=_amount(scored.pays_from)))
 
 
-def _costs(policy: PolicyConfig, words: Wording) -> str:
+def _costs(policy: PolicyConfig, first: float, words: Wording) -> str:
     pattern = (
-        "worth a visit: saving at a failure's cost of {failure:g} and a visit's of {visit:g}, "
-        "if a visit prevents failures for {days:g} d"
+        "worth a visit: saving at a failure's cost of {failure} and a visit's of {visit}, if a visit prevents failures "
+        "for {days:g} d; a failure after the first {first:g} d counts {later:g}, for a later visit could still prevent it"
     )
-    return words.cell(pattern, failure=policy.failure_cost, visit=policy.visit_cost, days=policy.protects_days)
+    costs = {"failure": _amount(policy.failure_cost), "visit": _amount(policy.visit_cost)}
+    return words.cell(pattern, **costs, days=policy.protects_days, first=first, later=policy.later_weight)
+
+
+def _amount(cost: float) -> str:
+    """A cost for a sentence, to three figures at least: 84,700 and never 8.47e+04."""
+    return f"{round(cost):,}" if cost >= 100 else f"{cost:.3g}"
 
 
 def _print_proposals(proposals: Sequence[Mapping[str, Any]], words: Wording) -> None:

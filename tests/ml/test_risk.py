@@ -19,7 +19,7 @@ from ml.baseline import fit_weibulls
 from ml.hazard import Hazard, Lesson, calibrate, combine, fit_hazards
 from ml.reasons import contributions, explain
 from ml.risk import RiskConfig, RiskModel, Slice
-from ml.stacking import Layout, own_features
+from ml.stacking import Layout, _todo, own_features
 from ml.stored import read, write
 
 MODES = ("pump", "valve")
@@ -360,3 +360,8 @@ def test_a_model_of_before_what_it_rests_on_was_kept_is_not_taken_for_outdated(m
     assert (found.rebuilt, found.definitions, found.failure_rule) == (None, None, "")
     assert found.outdated(at) == {}
     assert found.unlike(FeatureSet(()), "r2") == ""
+
+
+def test_a_lost_feature_is_not_taken_for_a_key() -> None:
+    assert _todo("asset_model", ["reading_bar_mean_7d"]) == "Train again with `foremend train risk`."
+    assert _todo("bar_mean_7d", ["bar_mean_7", "x"]).endswith("Did you mean 'bar_mean_7'?")

@@ -19,7 +19,7 @@ from features.wording import Words
 from features.workspace import Workspace
 from ml.policy import PolicyConfig
 from ml.risk import RiskConfig, RiskModel, Slice
-from serving.scoring import Scored, answer, settle
+from serving.scoring import Scored, _placeholders, answer, settle
 from serving.settings import Settings
 from serving.store import ScoringRun, newest_run, open_store
 from serving.store.scores import probabilities_of
@@ -125,6 +125,28 @@ def test_what_the_terminal_says_where_the_crews_are_full(make_run: Runs, capsys:
     for best, told in ((2.5, False), (-0.5, True)):
         _print_run(Scored(make_run(), 3, {"no_capacity": 1, "no_saving": 2}, best_value=best), Wording())
         assert ("No visit pays" in capsys.readouterr().err) == told
+
+
+def test_the_saving_is_explained_in_figures_that_a_person_reads(
+    make_run: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ml.report import Wording
+    from serving.commands.risk import _print_run
+
+    run = make_run(policy=PolicyConfig(failure_cost=84_712.0, visit_cost=600.0))
+    _print_run(Scored(run, 3, {"proposed": 1, "no_saving": 2}, best_value=-100.0), Wording())
+    said = capsys.readouterr()
+    assert "a failure's cost of 84,712 and a visit's of 600" in said.out
+    assert "a failure after the first 1 d counts 0.2, for a later visit could still prevent it" in said.out
+    assert "the best one would from 101,654 on" in said.err
+
+
+def test_costs_that_nobody_has_said_are_called_placeholders(workspace: Workspace) -> None:
+    (note,) = _placeholders(workspace)
+    assert "a failure's cost of 10 and a visit's of 1 are placeholders" in note
+    toml = workspace.root / "foremend.toml"
+    toml.write_text(toml.read_text() + "[policy]\nfailure_cost = 40000.0\nvisit_cost = 600.0\n")
+    assert list(_placeholders(Workspace.open(workspace.root))) == []
 
 
 def test_an_asset_rests_while_its_episode_is_open_and_cools_down(
