@@ -19,7 +19,9 @@ setup: $(READY)
 
 $(READY): requirements/uv.lock requirements/dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: found no Python of at least 3.11. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@echo "making .venv …"
 	$(PYTHON) -m venv .venv
+	@echo "installing packages from requirements/dev.lock: about a minute …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
@@ -27,6 +29,7 @@ $(READY): requirements/uv.lock requirements/dev.lock pyproject.toml
 
 demo: $(READY)
 	$(BIN)/foremend demo
+	@echo "To type foremend as above: source $(BIN)/activate"
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile

@@ -84,6 +84,14 @@ def test_the_readme_names_the_two_commands_and_every_command() -> None:
     assert [name for name in COMMANDS if f"foremend {name}" not in guide] == []
 
 
+def test_the_readme_puts_foremend_on_the_path_once_and_make_demo_reminds_of_it() -> None:
+    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+    assert readme.index("make test") < readme.index("source .venv/bin/activate") < readme.index("$ foremend init")
+    assert ".venv/bin/foremend" not in readme
+    demo = makefile[makefile.index("\ndemo:") : makefile.index("\ntest:")]
+    assert "activate" in demo.strip().splitlines()[-1]
+
+
 def test_the_readmes_python_runs_on_a_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from features.demo import make_fleet
     from features.ingest import ingest
