@@ -72,6 +72,11 @@ def _brier(outcome: Flags, p: Numbers, weights: Numbers) -> Numbers:
     return _over(weights @ (p - outcome) ** 2, weights.sum(axis=1))
 
 
+def _log_loss(outcome: Flags, p: Numbers, weights: Numbers) -> Numbers:
+    kept = np.clip(p, 1e-12, 1 - 1e-12)
+    return _over(weights @ -np.where(outcome, np.log(kept), np.log1p(-kept)), weights.sum(axis=1))
+
+
 def _observed_over_expected(outcome: Flags, p: Numbers, weights: Numbers) -> Numbers:
     return _over(weights @ outcome.astype(float), weights @ p)
 
@@ -82,7 +87,7 @@ def _over(part: Numbers, whole: Numbers) -> Numbers:
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
-        "average_precision": _average_precision, "roc_auc": _roc_auc, "brier": _brier,
+        "average_precision": _average_precision, "roc_auc": _roc_auc, "brier": _brier, "log_loss": _log_loss,
         "observed_over_expected": _observed_over_expected,
     }
 )  # fmt: skip

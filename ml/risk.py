@@ -252,6 +252,10 @@ class RiskModel:
         """The same from the age-only baseline."""
         return self._frame(features, weibull_hazards(self.baseline, features, self.config.edges_days))
 
+    def by_mode(self, features: pd.DataFrame) -> Numbers:
+        """Probability of every failure mode within every horizon: shape (rows, modes, horizons)."""
+        return combine(self.hazard(features), self.config.edges_days, self.config.horizons_days)
+
     def hazard(self, features: pd.DataFrame) -> Numbers:
         """Calibrated hazards: shape (rows, modes, intervals)."""
         if not self.hazards:

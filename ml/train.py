@@ -7,29 +7,29 @@ the test window, so the figures printed are the figures of what serves.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import pandas as pd
 
 from features.errors import ModelError
 from features.ingest.commits import stale_since
 from features.point_in_time import FeatureSet
 from features.workspace import Snapshot, Workspace
+from ml.audit import Audit, audit
+from ml.backtest import Backtest, as_data, backtest
 from ml.baseline import AGE, SERVICED
 from ml.gates import Verdict, not_worse
+from ml.intervals import Interval, difference
 from ml.material import ANY, Material, gather
-from ml.protocol import Split
+from ml.policy import PolicyConfig
 from ml.quality import Quality, flat, judge
 from ml.registry import CHALLENGER, CHAMPION, Registry, Run
 from ml.risk import RiskConfig, RiskModel
 from ml.stacking import about
 from ml.stored import read, write
 
-__all__ = ["MODEL", "TrainingReport", "train_risk"]
+__all__ = ["MODEL", "TrainingReport", "audit_leaks", "backtest_risk", "train_risk"]
 
 MODEL = "risk"
 """Name of the registered model."""
@@ -45,12 +45,10 @@ class TrainingReport:
     ----------
     kind
         ``hazard``, or ``baseline`` where too little could be learnt.
-    qualities
-        The model, then the age-only baseline, at every horizon of the test window.
-    rows
-        Rows (asset, cut-off) per slice.
-    failures
-        Failures inside the training slice.
+    tested
+        The model on the last window, beside its baseline; see :mod:`ml.backtest`.
+    audited
+        What the leak audit looked at.
     notes
         What a reader must know: fallbacks, thinning, features left out.
     """
@@ -60,26 +58,19 @@ class TrainingReport:
     alias: str
     verdict: str
     kind: str
-    modes: tuple[str, ...]
-    split: Split
-    rows: Mapping[str, int]
-    failures: int
     features: int
-    qualities: tuple[Quality, ...]
+    tested: Backtest
+    audited: Audit
     notes: tuple[str, ...]
     seconds: float
 
-    def quality(self, model: str, horizon_days: float) -> Quality:
-        """Figures of ``model`` (``model`` or ``baseline``) at a horizon; KeyError where there are none."""
-        for quality in self.qualities:
-            if quality.model == model and quality.horizon_days == horizon_days:
-                return quality
-        raise KeyError((model, horizon_days))
-
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain data; a figure that is not defined is null."""
-        plain: dict[str, Any] = _nulled(asdict(self))
-        return plain
+        """The report as plain data: the backtest's, and what became of the model."""
+        own = {
+            name: getattr(self, name)
+            for name in ("version", "run_id", "alias", "verdict", "kind", "features", "seconds")
+        }
+        return as_data(self.tested) | own | {"notes": list(self.notes), "audit": asdict(self.audited)}
 
 
 def train_risk(
@@ -106,29 +97,66 @@ def train_risk(
         MLflow's store cannot be reached or written.
     """
     started = time.monotonic()
-    config = workspace.config.section("risk", RiskConfig)
-    snapshot = workspace.pin()
-    material = gather(snapshot, config, say)
-    say(f"Fitting on {len(material.rows['train']):,} rows with {material.taught():,} failures")
-    rule = workspace.config.failure_rule.fingerprint()
-    model = replace(_fit(material), rebuilt=stale_since(snapshot), failure_rule=rule)
-    say(f"Judging on {len(material.rows['test']):,} later rows")
-    qualities = (
-        *_judge("model", model.probabilities(material.rows["test"]), material),
-        *_judge("baseline", model.baseline_probabilities(material.rows["test"]), material),
-    )
+    snapshot, material = _gather(workspace, say)
+    audited = audit(snapshot, material, say)
+    audited.require()
+    model, notes = _learn(snapshot, material, say)
+    tested = _test(workspace, model, material, say)
     say("Registering in MLflow")
     registry = Registry(workspace.mlflow, mlflow_uri)
-    verdict = Verdict(True, "promoted by hand") if promote else _verdict(registry, model, qualities, material)
-    stored = registry.log(MODEL, _run(snapshot, material, qualities, verdict), write(model))
+    verdict = Verdict(True, "promoted by hand") if promote else _verdict(registry, model, tested, material)
+    stored = registry.log(MODEL, _run(snapshot, material, tested, verdict), write(model))
     alias = CHAMPION if verdict.passed else CHALLENGER
     registry.alias(MODEL, alias, stored.version)
     return TrainingReport(
         version=stored.version, run_id=stored.run_id, alias=alias, verdict=verdict.reason, kind=model.kind,
-        modes=material.modes, split=material.split, rows={name: len(rows) for name, rows in material.rows.items()},
-        failures=material.taught(), features=material.grid.shape[1] - 2, qualities=qualities,
-        notes=tuple(_notes(model, material)), seconds=time.monotonic() - started,
+        features=material.grid.shape[1] - 2, tested=tested, audited=audited, notes=notes,
+        seconds=time.monotonic() - started,
     )  # fmt: skip
+
+
+def backtest_risk(workspace: Workspace, *, say: Say = lambda _line: None) -> tuple[Backtest, Audit, tuple[str, ...]]:
+    """Train and judge as :func:`train_risk` does, and register nothing; with the audit, and what a reader must know."""
+    snapshot, material = _gather(workspace, say)
+    audited = audit(snapshot, material, say)
+    model, notes = _learn(snapshot, material, say)
+    return _test(workspace, model, material, say), audited, notes
+
+
+def audit_leaks(workspace: Workspace, *, say: Say = lambda _line: None) -> Audit:
+    """Audit what a training would learn from."""
+    return audit(*_gather(workspace, say), say)
+
+
+def _gather(workspace: Workspace, say: Say) -> tuple[Snapshot, Material]:
+    snapshot = workspace.pin()
+    return snapshot, gather(snapshot, workspace.config.section("risk", RiskConfig), say)
+
+
+def _learn(snapshot: Snapshot, material: Material, say: Say) -> tuple[RiskModel, tuple[str, ...]]:
+    """The model, the simplest that serves, and what a reader of its figures must know."""
+    say(f"Fitting on {len(material.rows['train']):,} rows with {material.taught():,} failures")
+    rule = snapshot.workspace.config.failure_rule.fingerprint()
+    fitted = replace(_fit(material), rebuilt=stale_since(snapshot), failure_rule=rule)
+    gained = _gained(fitted, material)
+    model = fitted if gained.low > 0 else replace(fitted, hazards=())  # NaN, where none failed: the simpler one
+    return model, tuple(_notes(fitted, model, gained, material))
+
+
+def _gained(model: RiskModel, material: Material) -> Interval:
+    """What the trees gain over the age-only baseline on the calibration slice: log loss at the decision horizon saved."""
+    rows, labels, days = material.rows["calibrate"], material.labels["calibrate"], material.config.decision_days
+    known = labels.known[:, labels.horizons_days.index(days)]
+    outcome, column = labels.failed[known, labels.horizons_days.index(days)], f"p_{days:g}d"
+    ours, theirs = model.probabilities(rows)[column], model.baseline_probabilities(rows)[column]
+    return difference(
+        "log_loss", outcome, theirs[known].to_numpy(), ours[known].to_numpy(), rows.loc[known, "asset_id"]
+    )
+
+
+def _test(workspace: Workspace, model: RiskModel, material: Material, say: Say) -> Backtest:
+    say(f"Judging on {len(material.rows['test']):,} later rows")
+    return backtest(model, material, workspace.config.section("policy", PolicyConfig))
 
 
 def _fit(material: Material) -> RiskModel:
@@ -152,11 +180,7 @@ def _clock(told: FeatureSet, mode: str) -> str:
     return AGE if AGE in told.names else ""
 
 
-def _judge(name: str, probabilities: pd.DataFrame, material: Material) -> tuple[Quality, ...]:
-    return judge(name, probabilities, material.labels["test"], material.failures, material.config.capacities)
-
-
-def _verdict(registry: Registry, model: RiskModel, qualities: tuple[Quality, ...], material: Material) -> Verdict:
+def _verdict(registry: Registry, model: RiskModel, tested: Backtest, material: Material) -> Verdict:
     """Champion or challenger: a champion that can serve keeps its place until it is matched on the very same rows."""
     if not registry.has(MODEL):
         return Verdict(True, "the first version")
@@ -166,8 +190,7 @@ def _verdict(registry: Registry, model: RiskModel, qualities: tuple[Quality, ...
             return Verdict(True, f"the champion was trained on rows of {', '.join(gone)} that were replaced since")
         if changed := champion.unlike(material.feature_set, model.failure_rule):
             return Verdict(True, f"the champion serves no more: {changed}")
-        place = list(material.config.horizons_days).index(material.config.decision_days)
-        return _matched(champion, qualities[place], material)
+        return _matched(champion, tested.quality("model", material.config.decision_days), material)
     except ModelError as error:
         return Verdict(True, f"the champion cannot be used on the present data: {error}")
 
@@ -188,7 +211,7 @@ def _gated(quality: Quality) -> dict[str, float]:
     return {"average_precision": quality.average_precision, "brier": quality.brier}
 
 
-def _run(snapshot: Snapshot, material: Material, qualities: tuple[Quality, ...], verdict: Verdict) -> Run:
+def _run(snapshot: Snapshot, material: Material, tested: Backtest, verdict: Verdict) -> Run:
     workspace = snapshot.workspace.config
     parameters = {f"risk.{name}": value for name, value in asdict(material.config).items()}
     parameters |= {f"split.{name}": value for name, value in asdict(material.split).items()}
@@ -200,28 +223,29 @@ def _run(snapshot: Snapshot, material: Material, qualities: tuple[Quality, ...],
         "data_fingerprint": material.fingerprint(),
         **{f"rows.{name}": len(rows) for name, rows in material.rows.items()},
     }
-    return Run(parameters, flat(qualities), {"verdict": verdict.reason, "workspace": workspace.workspace.id})
+    return Run(
+        parameters,
+        flat((*tested.qualities, *tested.components)),
+        {"verdict": verdict.reason, "workspace": workspace.workspace.id},
+    )
 
 
-def _notes(model: RiskModel, material: Material) -> list[str]:
+def _notes(fitted: RiskModel, model: RiskModel, gained: Interval, material: Material) -> Iterator[str]:
     """What a reader of the figures must know."""
     features, every = material.grid.shape[1] - 2, material.split.every_days
     unused = features - len(model.layout.numbers) - len(model.layout.categories)
-    facts = (
-        (model.kind == "baseline",
-         f"{material.taught()} failures in training teach no more than the age-only baseline, which serves alone"),
-        (material.modes == (ANY,), "too few failures of any two modes: all failures are one mode"),
-        (unused > 0, f"{unused} of {features} features are constant or missing throughout training and were left out"),
-        (every > 1, f"cut-offs every {every} days keep the grid within [risk] max_rows"),
-        (material.grid["asset_id"].nunique() == 1, "a single asset: what it teaches holds for no other"),
-    )  # fmt: skip
-    return [text for holds, text in facts if holds]
-
-
-def _nulled(data: Any) -> Any:
-    """The same data with every NaN as None: JSON has no word for it."""
-    if isinstance(data, dict):
-        return {key: _nulled(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_nulled(value) for value in data]
-    return None if isinstance(data, float) and math.isnan(data) else data
+    if not fitted.hazards:
+        yield f"{material.taught()} failures in training teach no more than the age-only baseline, which serves alone"
+    elif not model.hazards:
+        yield (
+            f"on the calibration slice the trees save {gained.low:+.4f} to {gained.high:+.4f} of log loss against age "
+            f"alone (95 %), which may be nothing: the simpler one, age alone, serves"
+        )
+    if material.modes == (ANY,):
+        yield "too few failures of any two modes: all failures are one mode"
+    if unused > 0:
+        yield f"{unused} of {features} features are constant or missing throughout training and were left out"
+    if every > 1:
+        yield f"cut-offs every {every} days keep the grid within [risk] max_rows"
+    if material.grid["asset_id"].nunique() == 1:
+        yield "a single asset: what it teaches holds for no other"

@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "labels": ("serving.commands.quality:labels", "Show which records count as failures."),
     "features": ("serving.commands.features:features", "Build point-in-time features to Parquet."),
     "train": ("serving.commands.risk:train", "Train a model and register it in MLflow."),
+    "backtest": ("serving.commands.judging:backtest", "Judge a recipe on the past; register nothing."),
+    "audit": ("serving.commands.judging:audit", "Look for features that have seen the future."),
     "score": ("serving.commands.risk:score", "Score tonight's assets and propose preventive tickets."),
     "tickets": ("serving.commands.risk:tickets", "List the proposals, with their reasons."),
     "forecast": ("serving.commands.volume:forecast", "Forecast ticket volume by region and type."),

@@ -13,7 +13,6 @@ from serving import console
 
 if TYPE_CHECKING:
     from ml.policy import PolicyConfig
-    from ml.quality import Quality
     from ml.report import Wording
     from ml.train import TrainingReport
     from serving.scoring import Scored
@@ -62,28 +61,13 @@ def risk(workspace: Path, as_json: bool, promote: bool, mlflow_uri: str) -> None
 
 
 def _print(report: TrainingReport) -> None:
-    title = f"Test window {report.split.calibrate_until:%Y-%m-%d} to {report.split.observed_until:%Y-%m-%d}"
-    columns = ("horizon", "", "rows", "positive", "AP", "ROC", "Brier", "ECE", "obs/exp", "at K a day: recall, caught")
-    console.table(columns, [_row(quality) for quality in sorted(report.qualities, key=_order)], title=title)
-    console.say("AP of a random ranking is positive / rows; caught: failures met at least once, with the lead named.")
+    from serving.commands.judging import print_audit, print_backtest
+
+    print_backtest(report.tested)
+    print_audit(report.audited)
     for note in report.notes:
         console.say(f"Note: {note}.")
     console.say(f"Model risk version {report.version} is {report.alias}: {report.verdict}. Run {report.run_id}.")
-
-
-def _order(quality: Quality) -> tuple[float, bool]:
-    return quality.horizon_days, quality.model != "model"
-
-
-def _row(quality: Quality) -> tuple[str, ...]:
-    figures = (quality.average_precision, quality.roc_auc, quality.brier, quality.ece, quality.observed_over_expected)
-    crews = "  ".join(f"{at.k}: {at.recall:.2f}, {at.caught:.2f}" for at in quality.at_capacity)
-    lead = quality.at_capacity[0].min_lead_days if quality.at_capacity else 0.0
-    return (
-        f"{quality.horizon_days:g} d", quality.model, f"{quality.rows:,}", f"{quality.positives:,}",
-        *("–" if figure != figure else f"{figure:.4f}" for figure in figures),  # noqa: PLR0124 - not a number
-        f"{crews} (lead > {lead:g} d)",
-    )  # fmt: skip
 
 
 @click.command()

@@ -38,7 +38,7 @@ def make_fleet() -> Callable[..., Fleet]:
         rows, failures, truth = [], [], []
         for day in range(days):
             as_of = START + timedelta(days=day)
-            pace = np.where(hot, 2.0, 1.0)
+            pace = np.where(hot, 5.0, 0.7)
             ahead = {m: ((clock[m] + 7) / scale) ** 3 - (clock[m] / scale) ** 3 for m in MODES}
             truth.append(1 - np.exp(-sum(pace * ahead[m] for m in MODES)))
             rows.append(

@@ -45,12 +45,12 @@ def report(workspace):
 @pytest.mark.parametrize("days", ROWS)
 def test_the_test_window_is_that_of_p0(report, days):
     for name in ("model", "baseline"):
-        quality = report.quality(name, days)
+        quality = report.tested.quality(name, days)
         assert (quality.rows, quality.positives) == ROWS[days]
 
 
 def test_a_failure_tomorrow_is_seen(report):
-    day = report.quality("model", 1)
+    day = report.tested.quality("model", 1)
     assert day.average_precision >= 0.99
     assert day.brier <= 0.001
     assert day.ece <= 0.005
@@ -58,7 +58,7 @@ def test_a_failure_tomorrow_is_seen(report):
 
 
 def test_a_failure_this_week_is_ranked_well_and_its_probability_can_be_trusted(report):
-    week = report.quality("model", 7)
+    week = report.tested.quality("model", 7)
     assert week.average_precision >= 0.53
     assert week.roc_auc >= 0.885
     assert week.brier <= 0.078
@@ -67,7 +67,7 @@ def test_a_failure_this_week_is_ranked_well_and_its_probability_can_be_trusted(r
 
 
 def test_the_longer_horizons_keep_their_floors(report):
-    fortnight, month = report.quality("model", 14), report.quality("model", 30)
+    fortnight, month = report.tested.quality("model", 14), report.tested.quality("model", 30)
     assert fortnight.average_precision >= 0.45
     assert fortnight.brier <= 0.172
     assert month.brier <= 0.235
@@ -75,7 +75,7 @@ def test_the_longer_horizons_keep_their_floors(report):
 
 @pytest.mark.parametrize("days", ROWS)
 def test_age_alone_is_clearly_worse(report, days):
-    ours, age = report.quality("model", days), report.quality("baseline", days)
+    ours, age = report.tested.quality("model", days), report.tested.quality("baseline", days)
     assert ours.average_precision > age.average_precision + 0.1
     assert ours.brier < age.brier
 
@@ -83,7 +83,7 @@ def test_age_alone_is_clearly_worse(report, days):
 def test_the_age_only_baseline_is_the_one_that_was_published(report):
     """Figures of another implementation on the same protocol (docs/decisions/0008): the labels are the same."""
     published = {1: 0.032, 7: 0.174, 14: 0.289, 30: 0.488}
-    ours = [report.quality("baseline", days).average_precision for days in published]
+    ours = [report.tested.quality("baseline", days).average_precision for days in published]
     np.testing.assert_allclose(ours, list(published.values()), atol=0.01)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from ml import metrics
 from ml.intervals import FIGURES, difference, intervals
@@ -32,6 +32,7 @@ def test_a_replicate_counts_every_row_as_often_as_its_asset_was_drawn() -> None:
         "average_precision": average_precision_score,
         "roc_auc": roc_auc_score,
         "brier": brier_score_loss,
+        "log_loss": log_loss,
         "observed_over_expected": lambda y, q: y.sum() / q.sum(),
     }
     for _ in range(20):
@@ -41,7 +42,7 @@ def test_a_replicate_counts_every_row_as_often_as_its_asset_was_drawn() -> None:
             (found,) = figure(outcome, p, weight[None, :].astype(float))
             assert found == pytest.approx(oracle[name](outcome[again], p[again]), abs=1e-12)
             checked += 1
-    assert checked == 80
+    assert checked == 100
 
 
 def test_rows_of_one_asset_do_not_make_a_figure_surer() -> None:

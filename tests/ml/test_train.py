@@ -38,9 +38,9 @@ def report(workspace):
 
 
 def test_the_first_model_becomes_champion_and_beats_age_by_far(report):
-    ours, age = report.quality("model", 7), report.quality("baseline", 7)
+    ours, age = report.tested.quality("model", 7), report.tested.quality("baseline", 7)
     assert (report.alias, report.version, report.kind) == (CHAMPION, "1", "hazard")
-    assert report.modes == ("pump", "valve")
+    assert report.tested.modes == ("pump", "valve")
     assert ours.positives == age.positives > 100
     assert ours.average_precision > age.average_precision
     assert ours.brier < age.brier
@@ -56,7 +56,7 @@ def test_the_registered_model_is_the_one_that_was_judged(workspace, report):
     known, failed = material.labels["test"].known[:, 1], material.labels["test"].failed
     p = model.probabilities(material.rows["test"])["p_7d"].to_numpy()
     assert stored.version == report.version
-    assert metrics.brier(failed[known, 1], p[known]) == pytest.approx(report.quality("model", 7).brier, abs=1e-12)
+    assert metrics.brier(failed[known, 1], p[known]) == pytest.approx(report.tested.quality("model", 7).brier, abs=1e-12)
     assert model.feature_set == material.feature_set.fingerprint != ""
     clock = {mode: f"service_days_since_last_{mode}" for mode in ("pump", "valve")}
     assert model.layout.own["service_days_since_last_own"] == clock
@@ -81,7 +81,7 @@ def test_training_again_on_the_same_data_gives_the_same_model_and_it_takes_over(
     assert again.version == "2"
     assert again.alias == CHAMPION
     assert "not worse" in again.verdict
-    assert [q for q in again.qualities if q.model == "model"][1] == report.quality("model", 7)
+    assert [q for q in again.tested.qualities if q.model == "model"][1] == report.tested.quality("model", 7)
     assert registry.load(MODEL).files == write(read(registry.load(MODEL).files))
 
 
@@ -117,7 +117,7 @@ def test_the_baseline_runs_on_the_clock_of_the_mode_however_the_rule_writes_it(w
     toml.write_text(shouted + "min_failures = 100000\nevery_days = 7\n")
     report = train_risk(Workspace.open(root))
     model = read(Registry(root / "mlflow").load(MODEL).files)
-    assert report.modes == model.layout.modes == ("PUMP", "VALVE")
+    assert report.tested.modes == model.layout.modes == ("PUMP", "VALVE")
     assert report.verdict == "the champion serves no more: the failure rule is not the one that it was trained on"
     assert [weibull.clock for weibull in model.baseline] == [
         "service_days_since_last_pump", "service_days_since_last_valve",
@@ -152,7 +152,7 @@ def test_the_run_says_what_it_was_made_of(workspace, report):
     assert json.loads(run.data.params["tables"]) == workspace.pin().versions
     assert run.data.params["risk.seed"] == "1"
     assert len(run.data.params["data_fingerprint"]) == 16
-    assert run.data.metrics["model_7d_brier"] == pytest.approx(report.quality("model", 7).brier)
+    assert run.data.metrics["model_7d_brier"] == pytest.approx(report.tested.quality("model", 7).brier)
 
 
 def test_the_command_prints_model_and_baseline_and_the_next_command(workspace, report, capsys):
@@ -166,7 +166,7 @@ def test_the_command_prints_model_and_baseline_and_the_next_command(workspace, r
     data = json.loads(capsys.readouterr().out)
     assert int(data["version"]) > int(report.version)
     assert {q["horizon_days"] for q in data["qualities"]} == {1, 7, 14}
-    assert data["split"]["train_until"] == report.split.train_until.isoformat(sep=" ")
+    assert data["split"]["train_until"] == report.tested.split.train_until.isoformat(sep=" ")
 
 
 def test_no_failures_is_an_error_that_names_the_rule(make_fleet, connect_fleet, tmp_path):
@@ -185,13 +185,13 @@ def test_a_few_failures_leave_the_baseline_and_say_so(make_fleet, connect_fleet,
     report = train_risk(connect_fleet(few, tmp_path, "start = 2024-01-03"))
     assert report.kind == "baseline"
     assert any("baseline" in note for note in report.notes)
-    assert np.isfinite(report.quality("model", 7).brier)
+    assert np.isfinite(report.tested.quality("model", 7).brier)
 
 
 def test_a_single_asset_trains_and_says_that_it_holds_for_no_other(make_fleet, connect_fleet, tmp_path):
     report = train_risk(connect_fleet(make_fleet(assets=1, days=120, scale=6.0), tmp_path))
     assert any("single asset" in note for note in report.notes)
-    assert report.rows["train"] > 0
+    assert report.tested.rows["train"] > 0
 
 
 def test_too_little_history_says_how_much_is_wanted(make_fleet, connect_fleet, tmp_path):

@@ -148,6 +148,16 @@ def test_an_earlier_day_is_scored_and_proposes_nothing(
     assert other["proposals"] == []
 
 
+def test_a_night_builds_what_the_champion_reads_however_rare_its_codes_have_become(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.context.MOST_VALUES", 1)
+    workspace = Workspace.open(folder)
+    model = read(Registry(workspace.mlflow).load("risk").files)
+    assert model.uses - set(build_point(workspace.pin(), workspace.last_cutoff()).column_names)
+    assert run(["-w", str(folder), "score", "--as-of", "2025-12-29"]) == 0
+
+
 def test_the_service_serves_what_the_night_stored(folder: Path, first: dict[str, Any]) -> None:
     app = create_app(Workspace.open(folder), Settings(database_url=None))
     _, token = create_key(app.state.engine, "reader", ["read"])
