@@ -60,7 +60,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
     view = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         view.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 1_000  # Rich would fold cells at 80 columns, whatever the wrap
     console.print(view, soft_wrap=not console.is_terminal)

@@ -148,3 +148,12 @@ def test_a_full_disk_is_known_behind_other_errors() -> None:
 def test_nearest_suggests_or_lists() -> None:
     assert nearest("delya", ["delay", "zone"]) == "Did you mean 'delay'?"
     assert nearest("x", ["b", "a"]) == "Known: a, b"
+
+
+def test_brackets_in_a_cell_or_a_title_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from serving.console import table
+
+    table(("what",), [("[bold]阀[/bold]",)], title="as [policy] says")
+    assert capsys.readouterr().out.splitlines()[0].strip() == "as [policy] says"
+    table(("what",), [("[bold]阀[/bold]",)])
+    assert "[bold]阀[/bold]" in capsys.readouterr().out
