@@ -52,7 +52,8 @@ def _alone(entry: Entry, feature: Feature) -> Entry:
             replace(alone, windows=(None if window is None else round(window),)) if isinstance(alone, Counts) else alone
         )
     if isinstance(entry, State) and feature.component:
-        return replace(entry, sql="")  # of the house's own making: it lists the spellings of the component
+        # Its SQL is of the house's own making and lists the spellings of the component.
+        return replace(entry, sql="", feature=replace(entry.feature, component=spelt(feature.component)))
     return entry
 
 

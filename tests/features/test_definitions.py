@@ -118,8 +118,12 @@ entries = [
     wider = wider.replace("windows = [1]", "windows = [1, 5]").replace("windows = [7]", "windows = [7, 90]")
     more = {
         "alarms": [{"asset_id": "A", "event_time": START + DAY, "code": "B9"}],
-        "services": [{"service_id": "t", "asset_id": "A", "performed_at": START, "component": "Fan"}],
-        "maintenance_plans": [{"plan_id": "q", "asset_id": "A", "component": "Fan", "planned_at": START}],
+        "services": [
+            {"service_id": name, "asset_id": "A", "performed_at": START, "component": name} for name in ("Fan", "PUMP")
+        ],
+        "maintenance_plans": [
+            {"plan_id": name, "asset_id": "A", "component": name, "planned_at": START} for name in ("Fan", "PUMP")
+        ],
     }
     after = {f.name: f.fingerprint for f in feature_set(committed(RULE + wider, **more).pin()).features}
     assert {f.name: after[f.name] for f in before} == {f.name: f.fingerprint for f in before}
