@@ -56,7 +56,9 @@ def test_the_registered_model_is_the_one_that_was_judged(workspace, report):
     known, failed = material.labels["test"].known[:, 1], material.labels["test"].failed
     p = model.probabilities(material.rows["test"])["p_7d"].to_numpy()
     assert stored.version == report.version
-    assert metrics.brier(failed[known, 1], p[known]) == pytest.approx(report.tested.quality("model", 7).brier, abs=1e-12)
+    assert metrics.brier(failed[known, 1], p[known]) == pytest.approx(
+        report.tested.quality("model", 7).brier, abs=1e-12
+    )
     assert model.feature_set == material.feature_set.fingerprint != ""
     clock = {mode: f"service_days_since_last_{mode}" for mode in ("pump", "valve")}
     assert model.layout.own["service_days_since_last_own"] == clock
@@ -136,7 +138,7 @@ def test_a_champion_that_was_not_asked_for_a_new_horizon_still_stands_against_a_
     worse = train_risk(Workspace.open(root))
     assert worse.alias == CHALLENGER
     assert verdict in worse.verdict
-    assert {quality.horizon_days for quality in worse.qualities} == {1, 7, 14, 30}
+    assert {quality.horizon_days for quality in worse.tested.qualities} == {1, 7, 14, 30}
 
 
 def _config(text):
