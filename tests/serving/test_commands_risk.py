@@ -213,10 +213,7 @@ def test_a_model_of_other_features_or_failures_is_refused_by_the_name_of_what_ch
     assert scored(written + own)[0] == 0  # a feature that the model does not know
     code, said = scored(written.replace("[[failures]]", "[[failures]]\nrepeat_days = 30", 1))
     assert (code, "the failure rule is not the one that it was trained on" in said) == (2, True), said
-    reveals = re.sub(
-        r'(\[sources\.\w+\]\ntable = "services"\n)', r'\1reveals = {component = "performed_at"}\n', written
-    )
-    code, said = scored(reveals)
+    code, said = scored(written.replace('table = "assets"\n', 'table = "assets"\ndelay_hours = 6\n', 1))
     assert code == 2
     assert re.search(
         r"risk version 1: \d+ of the \d+ features that it rests on changed: the first, \w+, is defined", said
