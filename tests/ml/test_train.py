@@ -168,7 +168,7 @@ def test_the_command_prints_model_and_baseline_and_the_next_command(workspace, r
     data = json.loads(capsys.readouterr().out)
     assert int(data["version"]) > int(report.version)
     assert {q["horizon_days"] for q in data["qualities"]} == {1, 7, 14}
-    assert data["split"]["train_until"] == report.tested.split.train_until.isoformat(sep=" ")
+    assert data["split"]["train_until"] == report.tested.split.train_until.isoformat()
 
 
 def test_no_failures_is_an_error_that_names_the_rule(make_fleet, connect_fleet, tmp_path):

@@ -77,7 +77,7 @@ def test_the_terminal_speaks_the_workspaces_language_or_the_one_asked_for(folder
     kept = {"tickets", "assets", "services", "readings"}  # names of tables and columns are kept
     told = [line for line in asked.out.splitlines() if not line.startswith((*kept, "提示"))]
     words = {w for line in told for w in re.findall(r"[A-Za-z]{3,}(?: [a-z]{2,})+", line)}
-    assert words == set()
+    assert words <= {"foremend ingest"}  # a command to type
 
 
 def test_running_text_fits_a_terminal_in_either_language(folder, capsys):

@@ -151,10 +151,11 @@ def test_an_earlier_day_is_scored_and_proposes_nothing(
 def test_a_night_builds_what_the_champion_reads_however_rare_its_codes_have_become(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    snapshot, cutoff = Workspace.open(folder).pin(), Workspace.open(folder).last_cutoff()
+    trained_on = frozenset(build_point(snapshot, cutoff).column_names) - {"asset_id", "as_of"}
     monkeypatch.setattr("features.context.MOST_VALUES", 1)
-    workspace = Workspace.open(folder)
-    model = read(Registry(workspace.mlflow).load("risk").files)
-    assert model.uses - set(build_point(workspace.pin(), workspace.last_cutoff()).column_names)
+    assert trained_on - set(build_point(snapshot, cutoff).column_names)
+    assert trained_on <= set(build_point(snapshot, cutoff, keep=trained_on).column_names)
     assert run(["-w", str(folder), "score", "--as-of", "2025-12-29"]) == 0
 
 
