@@ -215,7 +215,7 @@ class FeatureGroup:
     """``[features.NAME]``: a group of the user's own: `entries` of the spec, or `sql`.
 
     `entries` cannot leak. `sql` is DuckDB SQL over all rows; it returns ``asset_id``, ``as_of`` and
-    the features, and keeps ``known_at < as_of`` itself: that is its author's own responsibility.
+    the features, and keeps ``known_at < as_of`` itself; `foremend audit leaks` finds what does not.
     """
 
     entries: tuple[dict[str, Any], ...] = ()

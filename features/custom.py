@@ -12,7 +12,7 @@ As entries of the spec, which cannot leak::
         {kind = "age", column = "warranty_until_at"},
     ]
 
-or as SQL, which is the author's own responsibility: nothing but the query keeps ``known_at < as_of``::
+or as SQL, in which nothing but the query keeps ``known_at < as_of``; ``foremend audit leaks`` finds what does not::
 
     [features.visits]
     sql = '''
