@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml.policy import PolicyConfig, Replay, walk
+from ml.policy import Past, PolicyConfig, Replay, walk
 
 __all__ = ["RULES", "Economics", "Nights", "Rule", "compare", "tune"]
 
@@ -39,6 +40,11 @@ class Nights:
     probabilities: pd.DataFrame
     failures: pd.DataFrame
     horizons: tuple[float, float] = (1, 7)
+
+    @cached_property
+    def past(self) -> Past:
+        """The nights as numbers, read once for all rules."""
+        return Past.of(self.probabilities, self.failures)
 
     def short(self) -> Numbers:
         """Probability within the shortest horizon."""
@@ -156,7 +162,5 @@ def _counted(name: str, calibration: Nights, test: Nights, policy: PolicyConfig)
 
 def _replayed(name: str, nights: Nights, policy: PolicyConfig, parameter: float) -> Replay:
     rule = RULES[name]
-    valued = nights.probabilities[["asset_id", "as_of"]].assign(
-        value=rule.value(nights, policy, parameter), probability=0.0 if rule.blind else nights.later()
-    )
-    return walk(valued, nights.failures, policy)
+    value, later = rule.value(nights, policy, parameter), nights.later()
+    return walk(nights.past, value, np.zeros_like(later) if rule.blind else later, policy)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-__all__ = ["PROPOSED", "WHY_NOT", "PolicyConfig", "Replay", "propose", "replay", "walk"]
+__all__ = ["PROPOSED", "WHY_NOT", "Past", "PolicyConfig", "Replay", "propose", "replay", "walk"]
 
 Numbers: TypeAlias = "npt.NDArray[np.float64]"
 
@@ -174,43 +174,93 @@ def replay(
         ``asset_id`` and ``event_time`` of the failures from the first night on, to the end that is judged.
     """
     valued = _value(probabilities, policy, horizons)
-    return walk(probabilities[["asset_id", "as_of"]].assign(**valued[["value", "probability"]]), failures, policy)
+    past = Past.of(probabilities, failures)
+    return walk(past, valued["value"].to_numpy(), valued["probability"].to_numpy(), policy)
 
 
-def walk(valued: pd.DataFrame, failures: pd.DataFrame, policy: PolicyConfig) -> Replay:
+@dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True))
+class Past:
+    """Nights and failures as numbers, read once for many replays.
+
+    Attributes
+    ----------
+    asset, at
+        Per row: number of the asset in order of the ids, and microseconds of the night.
+    nights
+        Places of the rows of every night, in order of time.
+    failed_asset, failed_at
+        Per failure, several of one asset at one instant once.
+    """
+
+    asset: Any
+    at: Any
+    nights: Any
+    failed_asset: Any
+    failed_at: Any
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, failures: pd.DataFrame) -> Past:
+        """Read ``asset_id, as_of`` of every row, and ``asset_id, event_time`` of every failure."""
+        import numpy as np
+        import pandas as pd
+
+        names = pd.Index(sorted({*rows["asset_id"], *failures["asset_id"]}))
+        at = pd.DatetimeIndex(rows["as_of"]).as_unit("us").asi8
+        order = np.argsort(at, kind="stable")
+        nights = np.split(order, np.flatnonzero(np.diff(at[order])) + 1) if len(order) else []
+        happened = failures[["asset_id", "event_time"]].drop_duplicates()
+        failed_at = pd.DatetimeIndex(happened["event_time"]).as_unit("us").asi8
+        return cls(
+            names.get_indexer(pd.Index(rows["asset_id"])), at, nights,
+            names.get_indexer(pd.Index(happened["asset_id"])), failed_at,
+        )  # fmt: skip
+
+
+def walk(past: Past, value: Numbers, probability: Numbers, policy: PolicyConfig) -> Replay:
     """Replay any rule: every night the K most valuable assets that are not protected, where their value is above zero.
 
     Parameters
     ----------
-    valued
-        One row per asset and night: ``asset_id, as_of, value, probability``.
-    failures
-        As for :func:`replay`.
+    value, probability
+        Of a visit to each row's asset in its night; the probability decides between equal values.
     """
     import numpy as np
-    import pandas as pd
 
-    protects = pd.Timedelta(days=policy.protects_days)
-    nights = valued.sort_values("as_of", kind="stable")
-    asset, value, probability = _ordinals(nights), nights["value"].to_numpy(), nights["probability"].to_numpy()
-    at = pd.DatetimeIndex(nights["as_of"]).as_unit("us").asi8
-    free_from = np.full(int(asset.max(initial=-1)) + 1, np.iinfo(np.int64).min)
-    visited = []
-    for places in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at)) + 1):
-        open_ = places[(value[places] > 0) & (free_from[asset[places]] <= at[places])]
-        chosen = open_[most_valuable(value[open_], probability[open_], asset[open_])[: policy.capacity_per_run]]
-        free_from[asset[chosen]] = at[chosen] + protects // pd.Timedelta(microseconds=1)
+    protects = round(policy.protects_days * 86_400e6)
+    free_from = np.full(
+        int(max(past.asset.max(initial=-1), past.failed_asset.max(initial=-1))) + 1, np.iinfo(np.int64).min
+    )
+    visited = [np.empty(0, dtype=np.intp)]
+    for places in past.nights:
+        asset = past.asset[places]
+        wanted = np.flatnonzero((value[places] > 0) & (free_from[asset] <= past.at[places]))
+        best = most_valuable(value[places[wanted]], probability[places[wanted]], asset[wanted])
+        chosen = places[wanted[best[: policy.capacity_per_run]]]
+        free_from[past.asset[chosen]] = past.at[chosen] + protects
         visited.append(chosen)
-    visits = nights.iloc[np.concatenate(visited)][["asset_id", "as_of"]]
-    happened = failures[["asset_id", "event_time"]].drop_duplicates()
-    pairs = happened.merge(visits, on="asset_id")
-    spared = pairs[(pairs["event_time"] > pairs["as_of"]) & (pairs["event_time"] <= pairs["as_of"] + protects)]
-    prevented = len(spared[["asset_id", "event_time"]].drop_duplicates())
+    visits = np.concatenate(visited)
+    prevented = _prevented(past, visits, protects)
+    left = len(past.failed_at) - prevented
     return Replay(
-        visits=len(visits), prevented=prevented, failures=len(happened) - prevented,
-        cost=policy.visit_cost * len(visits) + policy.failure_cost * (len(happened) - prevented),
-        run_to_failure=policy.failure_cost * len(happened),
+        visits=len(visits), prevented=prevented, failures=left,
+        cost=policy.visit_cost * len(visits) + policy.failure_cost * left,
+        run_to_failure=policy.failure_cost * len(past.failed_at),
     )  # fmt: skip
+
+
+def _prevented(past: Past, visits: npt.NDArray[np.intp], protects: int) -> int:
+    """Failures not longer after their asset's last visit than it protects; visits of one asset never overlap."""
+    import numpy as np
+
+    if not len(visits) or not len(past.failed_at):
+        return 0
+    order = visits[np.lexsort((past.at[visits], past.asset[visits]))]
+    ranks = np.unique(np.concatenate([past.at[visits], past.failed_at]))
+    key = past.asset[order] * len(ranks) + np.searchsorted(ranks, past.at[order])
+    before = np.searchsorted(key, past.failed_asset * len(ranks) + np.searchsorted(ranks, past.failed_at)) - 1
+    last = order[np.maximum(before, 0)]
+    ago = past.failed_at - past.at[last]
+    return int(((before >= 0) & (past.asset[last] == past.failed_asset) & (ago > 0) & (ago <= protects)).sum())
 
 
 def _ordinals(frame: pd.DataFrame) -> npt.NDArray[np.int64]:

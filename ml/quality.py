@@ -71,7 +71,7 @@ class Quality:
     component
         The failure mode that is judged alone; empty for failures of any.
     intervals
-        95 % intervals by bootstrap over assets, by figure; see :mod:`ml.intervals`.
+        95 % intervals by bootstrap over assets, by figure; none for a component. See :mod:`ml.intervals`.
     """
 
     model: str
@@ -159,7 +159,7 @@ def _figures(
         brier=metrics.brier(outcome, p), ece=metrics.ece(outcome, p),
         observed_over_expected=metrics.observed_over_expected(outcome, p),
         at_capacity=caught, component=component, months=_months(rows, p, outcome),
-        intervals=intervals(outcome, p, rows["asset_id"]),
+        intervals={} if component else intervals(outcome, p, rows["asset_id"]),
     )  # fmt: skip
 
 
