@@ -23,6 +23,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.assets import rebuild
 from features.errors import ModelError
@@ -36,7 +37,7 @@ __all__ = ["Audit", "Leak", "audit", "changed", "presence", "split"]
 Say = Callable[[str], None]
 Kind = Literal["rebuild", "presence", "split"]
 
-INSTANTS = 4
+INSTANTS = 3
 """Cut-offs at which all features are built again."""
 INSTANTS_OF_SQL = 16
 """Cut-offs at which the groups in SQL are: only they can leak by what somebody wrote."""
@@ -151,17 +152,31 @@ def changed(built: pd.DataFrame, again: pd.DataFrame) -> Iterator[Leak]:
         ``asset_id``, ``as_of`` and features. Only the rows of `built` count, and the features of `again`.
     """
     known = built[["asset_id"]].merge(again, on="asset_id", how="left")
-    for name in (c for c in again.columns if c not in {"asset_id", "as_of"}):
+    names = [c for c in again.columns if c not in {"asset_id", "as_of"}]
+    numbers = [c for c in names if all(pd.api.types.is_numeric_dtype(frame[c]) for frame in (built, known))]
+    unlike = dict(zip(numbers, _unlike(_matrix(built, numbers), _matrix(known, numbers)).T, strict=True))
+    for name in names:
         ours, theirs = built[name].reset_index(drop=True), known[name]
-        unlike = ~(_equal(ours, theirs) | (ours.isna() & theirs.isna())).to_numpy()
-        if unlike.any():
-            place = int(unlike.argmax())
+        wrong = unlike[name] if name in unlike else ~((ours == theirs) | (ours.isna() & theirs.isna())).to_numpy()
+        if wrong.any():
+            place = int(wrong.argmax())
             asset, as_of = str(built["asset_id"].iloc[place]), built["as_of"].iloc[place]
             sentence = (
                 f"{name} of {asset} at {as_of:%Y-%m-%d %H:%M} UTC is {_said(ours[place])}; "
                 f"from what was known before it is {_said(theirs[place])}"
             )
-            yield Leak("rebuild", name, int(unlike.sum()), len(built), asset, as_of, sentence)
+            yield Leak("rebuild", name, int(wrong.sum()), len(built), asset, as_of, sentence)
+
+
+def _matrix(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
+    return frame[list(names)].to_numpy(dtype=float, na_value=np.nan)
+
+
+def _unlike(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where two numbers differ by more than another order of summing may; infinite ones are equal or not."""
+    with np.errstate(invalid="ignore"):
+        near = np.isfinite(ours) & (np.abs(ours - theirs) <= TOLERANCE * (1 + np.abs(ours)))
+    return np.asarray(~(near | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))))
 
 
 def presence(rows: pd.DataFrame, labels: Labels, features: Iterable[str], horizon: float) -> Iterator[Leak]:
@@ -214,13 +229,6 @@ def _spread(cutoffs: Sequence[datetime], count: int) -> list[datetime]:
     """So many of the cut-offs, spread evenly, the last among them."""
     places = np.unique(np.linspace(0, len(cutoffs) - 1, min(count, len(cutoffs)) + 1).round().astype(int)[1:])
     return [pd.Timestamp(cutoffs[place]).to_pydatetime() for place in places]
-
-
-def _equal(ours: pd.Series, theirs: pd.Series) -> pd.Series[bool]:
-    if pd.api.types.is_numeric_dtype(ours) and pd.api.types.is_numeric_dtype(theirs):
-        near = (ours - theirs).abs() <= TOLERANCE * (1 + ours.abs())
-        return (ours == theirs) | (near & ~ours.isin([np.inf, -np.inf]))
-    return ours == theirs
 
 
 def _said(value: object) -> str:
