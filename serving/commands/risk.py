@@ -94,6 +94,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     from features.errors import ModelError
     from features.spine import instant_of
     from features.workspace import Workspace
+    from ml.policy import PolicyConfig
     from ml.registry import Registry
     from ml.report import Wording
     from serving.scoring import score as score_assets
@@ -103,6 +104,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
 
     workspace, settings = Workspace.open(folder), load_settings()
     cutoff = instant_of(workspace, as_of) if as_of else None
+    workspace.config.section("policy", PolicyConfig)  # a slip there is told before anything else
     engine = open_store(workspace, settings)
     registry = Registry(workspace.mlflow, settings.mlflow_uri)
     if not registry.has("risk"):
