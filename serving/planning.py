@@ -26,7 +26,7 @@ __all__ = ["VolumeForecast", "forecast_volume"]
 
 Say = Callable[[str], None]
 
-SPREAD_FROM = 30
+SPREAD_FROM = 20
 """Fits of Prophet from which a second process pays for its start: some 3 s, at .35 s a fit."""
 
 
