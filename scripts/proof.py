@@ -28,11 +28,12 @@ class Part:
 
 PARTS = {
     "tables": Part(("tests/features/test_ingest*.py", "tests/features/test_sources*.py", "tests/features/test_work*.py",
-                    "tests/features/test_examples*.py", "tests/features/test_valid*.py"), 1.5),
+                    "tests/features/test_examples*.py", "tests/features/test_valid*.py",
+                    "tests/features/test_databases*.py"), 2.0),
     "fleet": Part(("tests/features/test_demo*.py",), 0.75),
     "features": Part(("tests/features/test_point*.py", "tests/features/test_assets*.py"), 0.75),
     "risk": Part(("tests/ml/test_azure*.py", "tests/ml/test_risk*.py", "tests/ml/test_train*.py",
-                  "tests/ml/test_registry*.py"), 1.5),
+                  "tests/ml/test_registry*.py", "tests/ml/test_audit*.py"), 10.0),
     "volume": Part(("tests/ml/test_emergency*.py", "tests/ml/test_volume*.py"), 0.5),
     "serving": Part(("tests/serving",), 0.5),
 }  # fmt: skip

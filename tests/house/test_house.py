@@ -128,3 +128,19 @@ def test_no_pickle_is_imported_anywhere() -> None:
         )
     ]
     assert guilty == []
+
+
+def test_every_proof_is_run_by_exactly_one_part() -> None:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        import proof
+    finally:
+        sys.path.pop(0)
+    marked = {path for path in (ROOT / "tests").rglob("test_*.py") if "mark.proof" in path.read_text()}
+    homes = [
+        {path for pattern in part.paths for found in ROOT.glob(pattern) for path in (found, *found.rglob("test_*.py"))}
+        for part in proof.PARTS.values()
+    ]
+    assert len(marked) > 8
+    lost = {str(p.relative_to(ROOT)) for p in marked - {Path(__file__)} if sum(p in home for home in homes) != 1}
+    assert lost == set()
