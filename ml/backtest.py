@@ -8,7 +8,7 @@ model that its backtest judged; ``backtest`` judges and registers nothing. The f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -73,7 +73,6 @@ def backtest(model: RiskModel, material: Material, policy: PolicyConfig) -> Back
     """Judge a fitted model on the test window of its material."""
     rows, labels = material.rows["test"], material.labels["test"]
     ours, theirs = model.probabilities(rows), model.baseline_probabilities(rows)
-    horizons = material.config.horizons_days
     capacities = tuple(sorted({*material.config.capacities, policy.capacity_per_run} - {0}))
     return Backtest(
         protocol="by_time", split=material.split, modes=material.modes,
@@ -83,8 +82,8 @@ def backtest(model: RiskModel, material: Material, policy: PolicyConfig) -> Back
                    *judge("baseline", theirs, labels, material.failures, material.config.capacities)),
         components=judge_modes("model", ours, model.by_mode(rows), labels),
         advantage=_advantage(ours, theirs, material),
-        economics=compare(_nights(model, material, "calibrate", horizons), _nights(model, material, "test", horizons),
-                          policy, capacities),
+        economics=compare(_nights(model.probabilities(material.rows["calibrate"]), material, "calibrate"),
+                          _nights(ours, material, "test"), policy, capacities),
     )  # fmt: skip
 
 
@@ -99,12 +98,13 @@ def _advantage(ours: pd.DataFrame, theirs: pd.DataFrame, material: Material) -> 
     )  # fmt: skip
 
 
-def _nights(model: RiskModel, material: Material, name: SliceName, horizons: Sequence[float]) -> Nights:
+def _nights(probabilities: pd.DataFrame, material: Material, name: SliceName) -> Nights:
     """The nights of a slice, and the failures inside it."""
     first, end = material.split.ends(name)
     inside = (material.failures["event_time"] > first) & (material.failures["event_time"] <= end)
+    horizons = material.config.horizons_days
     pair = (horizons[0], horizons[min(1, len(horizons) - 1)])
-    return Nights(model.probabilities(material.rows[name]), material.failures[inside], pair)
+    return Nights(probabilities, material.failures[inside], pair)
 
 
 def as_data(tested: Backtest) -> dict[str, Any]:
