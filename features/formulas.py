@@ -95,7 +95,8 @@ class Formulas:
         index = self.need.baselines.index(entry)
         n, s, q = (self.sql_of(f"b{index}{key}") for key in ("n", "s", "q"))
         level, std = f"({self._centre(entry)} + {s} / nullif({n}, 0))", deviation(n, s, q)
-        scores = (f"({self._mean(entry, window)} - {level}) / nullif({std}, 0e0)" for window in entry.windows)
+        # Of a window that is the baseline the difference is 0, and would be what order the rows were summed in.
+        scores = (f"round(({self._mean(entry, window)} - {level}) / nullif({std}, 0e0), 9)" for window in entry.windows)
         return [level, std, *scores]
 
     def _silence(self, entry: Silence) -> list[str]:

@@ -114,12 +114,12 @@ def boosting(events: float, rows: int, *, seed: int) -> tuple[int, dict[str, Any
     return trees, {
         **BINNING, "objective": "binary", "num_leaves": leaves, "learning_rate": 0.07, "lambda_l2": 1.0,
         "min_data_in_leaf": int(min(200, max(20, rows // 50))), "cat_smooth": 10.0, "feature_fraction": 0.3,
-        "seed": seed, "deterministic": True, "force_col_wise": True,
+        "seed": seed, "deterministic": True, "force_col_wise": True, "num_threads": 1,
     }  # fmt: skip
 
 
 BINNING: Mapping[str, Any] = MappingProxyType(
-    {"max_bin": 255, "feature_pre_filter": False, "num_threads": 1, "verbosity": -1}
+    {"max_bin": 255, "feature_pre_filter": False, "verbosity": -1}
 )
 """How columns are cut into bins: once for all intervals."""
 
@@ -149,7 +149,7 @@ def fit_hazards(
     """Fit every interval, `threads` of them side by side."""
     import lightgbm
 
-    settings = dict(BINNING)
+    settings = {**BINNING, "num_threads": threads}
     binned = lightgbm.Dataset(matrix, np.zeros(len(matrix)), categorical_feature=list(categorical), params=settings)
     binned.construct()
 

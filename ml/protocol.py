@@ -116,8 +116,13 @@ def by_time(
             expected="four instants that rise",
             todo="Correct them, or leave them out",
         )
-    every = config.every_days or max(1, -(-int(days * assets) // config.max_rows))
+    every = config.every_days or _apart(-(-int(days * assets) // config.max_rows))
     return Split(start, train_until, calibrate_until, end, every)
+
+
+def _apart(days: int) -> int:
+    """At least so many days; never whole weeks, or all windows of a day would lie on one weekday."""
+    return days + 1 if days and days % 7 == 0 else max(1, days)
 
 
 def _at(moment: datetime | date | None, cutoff_utc: str) -> datetime | None:

@@ -98,6 +98,17 @@ class Registry:
     folder: Path
     uri: str = ""
 
+    def prepare(self, name: str) -> None:
+        """Make sure that runs of `name` can be written, before hours are spent on one; makes a local store if need be.
+
+        Raises
+        ------
+        Fault
+            The store cannot be reached or written.
+        """
+        with self._client() as client:
+            client.set_experiment_tag(self._experiment(client, name), "foremend.format", "1")
+
     def log(self, name: str, run: Run, files: Mapping[str, bytes]) -> Stored:
         """Log a run with its model and register a new version of `name`, without an alias.
 

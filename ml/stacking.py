@@ -26,6 +26,9 @@ MODE = "failure_mode"
 
 Matrix = NDArray[np.float32]
 
+_DROPPED_BITS = 7
+"""Of the 24 of a number: sums differ in their last bits from run to run, and trees would tell them apart."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -96,6 +99,7 @@ class Layout:
         for place, (name, words) in enumerate(self.categories.items(), start=len(self.numbers)):
             codes = pd.Index(words, dtype=object).get_indexer(pd.Index(features[name], dtype=object))
             base[:, place] = np.where(codes < 0, np.nan, codes)
+        _coarsen(base)
         if len(self.modes) == 1:
             return base
         return np.concatenate([np.hstack([base, self._own(base, mode)]) for mode in self.modes])
@@ -118,6 +122,13 @@ class Layout:
                 expected=f"all of its {len(self.numbers) + len(self.categories)} features",
                 todo=_todo(missing[0], [str(c) for c in features.columns if c not in ("asset_id", "as_of")]),
             )
+
+
+def _coarsen(matrix: Matrix) -> None:
+    """Round to 17 significant bits, in place: the same data give the same matrix, in whatever order they were summed."""
+    bits = matrix.view(np.uint32)
+    bits += np.uint32(1 << (_DROPPED_BITS - 1))
+    bits &= np.uint32(0xFFFFFFFF ^ ((1 << _DROPPED_BITS) - 1))
 
 
 def _todo(lost: str, known: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -97,13 +98,16 @@ def train_risk(
         MLflow's store cannot be reached or written.
     """
     started = time.monotonic()
+    registry = Registry(workspace.mlflow, mlflow_uri)
     snapshot, material = _gather(workspace, say)
-    audited = audit(snapshot, material, say)
+    with ThreadPoolExecutor(1) as beside:  # MLflow needs seconds to wake up; a store that fails is told before the fit
+        prepared = beside.submit(registry.prepare, MODEL)
+        audited = audit(snapshot, material, say)
+        prepared.result()
     audited.require()
     model, notes = _learn(snapshot, material, say)
     tested = _test(workspace, model, material, say)
     say("Registering in MLflow")
-    registry = Registry(workspace.mlflow, mlflow_uri)
     verdict = Verdict(True, "promoted by hand") if promote else _verdict(registry, model, tested, material)
     stored = registry.log(MODEL, _run(snapshot, material, tested, verdict), write(model))
     alias = CHAMPION if verdict.passed else CHALLENGER

@@ -68,6 +68,9 @@ zone = "Asia/Shanghai"
 country = "CN"
 prophet_nodes = 14  # all, types and regions: the demo is to be quick
 
+[risk]
+max_rows = 21_000  # cut-offs some days apart: the demo is to be quick
+
 """
 _USAGE = """[channels.running_hours]
 unit = "h"

@@ -14,7 +14,7 @@ __all__ = ["fleet"]
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--assets", default=200, show_default=True, help="Machines.")
+@click.option("--assets", default=160, show_default=True, help="Machines.")
 @click.option("--days", default=760, show_default=True, help="Length of the history.")
 @click.option(
     "--seed", default=7, type=click.IntRange(0), show_default=True, help="The same seed writes the same bytes."
@@ -38,7 +38,7 @@ def fleet(
     """Make a demo fleet in FOLDER, as a workspace: foremend.toml, data/*.parquet, and truth/ that no source reads.
 
     \b
-    foremend fleet demo                                  200 machines, 25 months, 4 readings a day
+    foremend fleet demo                                  160 machines, 25 months, 4 readings a day
     foremend fleet big --assets 5000 --days 365          any size; memory stays small
     foremend fleet bad --defect late_rows --defect leak  faults as real exports have them
 

@@ -20,7 +20,7 @@ MARK = ".foremend-demo"
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
-@click.option("--assets", default=200, show_default=True, help="Machines.")
+@click.option("--assets", default=160, show_default=True, help="Machines.")
 @click.option("--days", default=760, show_default=True, help="Length of their history.")
 @click.option("--seed", default=7, type=click.IntRange(0), show_default=True, help="Another seed is another fleet.")
 @click.option(
@@ -30,7 +30,7 @@ def demo(folder: Path, assets: int, days: int, seed: int, language: str) -> None
     """Walk the whole road on a made-up fleet in FOLDER (default: demo).
 
     \b
-    foremend demo                        200 machines over two years and a month
+    foremend demo                        160 machines over two years and a month
     foremend demo bigger --assets 1000   a larger one
 
     Every step is a command that you can type yourself; it is shown before it runs. The fleet's

@@ -171,6 +171,14 @@ def test_a_server_that_does_not_answer_is_a_fault_without_its_password(tmp_path)
     assert "hunter2" not in str(raised.value)
 
 
+def test_a_store_is_made_ready_before_a_run_and_a_second_time_it_changes_nothing(tmp_path):
+    registry = Registry(tmp_path / "mlflow")
+    registry.prepare("risk")
+    registry.prepare("risk")
+    assert not registry.has("risk")
+    assert registry.log("risk", RUN, FILES).version == "1"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only folders")
 def test_a_read_only_store_is_a_fault(tmp_path):
     (tmp_path / "mlflow").mkdir(mode=0o500)

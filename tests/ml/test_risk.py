@@ -365,3 +365,15 @@ def test_a_model_of_before_what_it_rests_on_was_kept_is_not_taken_for_outdated(m
 def test_a_lost_feature_is_not_taken_for_a_key() -> None:
     assert _todo("asset_model", ["reading_bar_mean_7d"]) == "Train again with `foremend train risk`."
     assert _todo("bar_mean_7d", ["bar_mean_7", "x"]).endswith("Did you mean 'bar_mean_7'?")
+
+
+def test_sums_in_another_order_give_the_same_matrix():
+    rng = np.random.default_rng(4)
+    values = np.append(rng.normal(size=2_000) * 10.0 ** rng.integers(-6, 6, size=2_000), [np.nan, np.inf, 0.0, 131_071.0])
+    other = values * (1 + 1e-13 * rng.normal(size=len(values)))
+    frames = [pd.DataFrame({"asset_id": "a", "as_of": 0, "x": x}) for x in (values, other)]
+    layout = Layout(("x",), {}, {}, ("any",))
+    one, two = (layout.matrix(frame)[:, 0] for frame in frames)
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_allclose(one, values, rtol=2**-17)
+    assert one[-1] == 131_071.0

@@ -211,9 +211,11 @@ def test_constant_and_all_null_channels_are_left_out_and_counted(make_fleet, con
     assert "service_days_since_last_pump" in model.layout.columns
 
 
-def test_a_store_that_cannot_be_written_registers_nothing(workspace, report):
+def test_a_store_that_cannot_be_written_is_told_before_anything_is_fitted(workspace, report):
+    said = []
     with pytest.raises(Fault, match="127"):
-        train_risk(workspace, mlflow_uri="http://127.0.0.1:9")
+        train_risk(workspace, mlflow_uri="http://127.0.0.1:9", say=said.append)
+    assert not any("Fitting" in line for line in said)
 
 
 # --- the division by time, and the gate ---------------------------------------------------------
@@ -247,6 +249,11 @@ def test_a_large_fleet_thins_its_cut_offs_to_keep_within_max_rows():
     found = split(RiskConfig(max_rows=10_000), assets=500)
     assert found.every_days == 19
     assert len(found.cutoffs()) * 500 <= 10_000 + 500
+
+
+@pytest.mark.parametrize(("max_rows", "days"), [(26_000, 8), (30_500, 6), (20_300, 9), (13_000, 15), (400_000, 1)])
+def test_cut_offs_never_lie_whole_weeks_apart(max_rows, days):
+    assert split(RiskConfig(max_rows=max_rows), assets=500).every_days == days
 
 
 @pytest.mark.parametrize(("name", "day"), [("train_until", -1), ("calibrate_until", 700), ("calibrate_until", 20)])
