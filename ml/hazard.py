@@ -118,9 +118,7 @@ def boosting(events: float, rows: int, *, seed: int) -> tuple[int, dict[str, Any
     }  # fmt: skip
 
 
-BINNING: Mapping[str, Any] = MappingProxyType(
-    {"max_bin": 255, "feature_pre_filter": False, "verbosity": -1}
-)
+BINNING: Mapping[str, Any] = MappingProxyType({"max_bin": 255, "feature_pre_filter": False, "verbosity": -1})
 """How columns are cut into bins: once for all intervals."""
 
 

@@ -369,7 +369,9 @@ def test_a_lost_feature_is_not_taken_for_a_key() -> None:
 
 def test_sums_in_another_order_give_the_same_matrix():
     rng = np.random.default_rng(4)
-    values = np.append(rng.normal(size=2_000) * 10.0 ** rng.integers(-6, 6, size=2_000), [np.nan, np.inf, 0.0, 131_071.0])
+    values = np.append(
+        rng.normal(size=2_000) * 10.0 ** rng.integers(-6, 6, size=2_000), [np.nan, np.inf, 0.0, 131_071.0]
+    )
     other = values * (1 + 1e-13 * rng.normal(size=len(values)))
     frames = [pd.DataFrame({"asset_id": "a", "as_of": 0, "x": x}) for x in (values, other)]
     layout = Layout(("x",), {}, {}, ("any",))
