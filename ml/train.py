@@ -13,22 +13,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from features.errors import ModelError
 from features.ingest.commits import stale_since
 from features.point_in_time import FeatureSet
 from features.workspace import Snapshot, Workspace
 from ml.audit import Audit, audit
 from ml.backtest import Backtest, as_data, backtest
 from ml.baseline import AGE, SERVICED
-from ml.gates import Verdict, not_worse
+from ml.champion import against_champion
+from ml.gates import Verdict
 from ml.intervals import Interval, difference
 from ml.material import ANY, Material, gather
 from ml.policy import PolicyConfig
-from ml.quality import Quality, flat, judge
+from ml.quality import flat
 from ml.registry import CHALLENGER, CHAMPION, Registry, Run
 from ml.risk import RiskConfig, RiskModel
 from ml.stacking import about
-from ml.stored import read, write
+from ml.stored import write
 
 __all__ = ["MODEL", "TrainingReport", "audit_leaks", "backtest_risk", "train_risk"]
 
@@ -108,7 +108,9 @@ def train_risk(
     model, notes = _learn(snapshot, material, say)
     tested = _test(workspace, model, material, say)
     say("Registering in MLflow")
-    verdict = Verdict(True, "promoted by hand") if promote else _verdict(registry, model, tested, material)
+    verdict = (
+        Verdict(True, "promoted by hand") if promote else against_champion(registry, MODEL, model, tested, material)
+    )
     stored = registry.log(MODEL, _run(snapshot, material, tested, verdict), write(model))
     alias = CHAMPION if verdict.passed else CHALLENGER
     registry.alias(MODEL, alias, stored.version)
@@ -182,37 +184,6 @@ def _clock(told: FeatureSet, mode: str) -> str:
     if serviced:
         return serviced.name
     return AGE if AGE in told.names else ""
-
-
-def _verdict(registry: Registry, model: RiskModel, tested: Backtest, material: Material) -> Verdict:
-    """Champion or challenger: a champion that can serve keeps its place until it is matched on the very same rows."""
-    if not registry.has(MODEL):
-        return Verdict(True, "the first version")
-    try:
-        champion = read(registry.load(MODEL).files)
-        if gone := champion.outdated(model.rebuilt or {}):
-            return Verdict(True, f"the champion was trained on rows of {', '.join(gone)} that were replaced since")
-        if changed := champion.unlike(material.feature_set, model.failure_rule):
-            return Verdict(True, f"the champion serves no more: {changed}")
-        return _matched(champion, tested.quality("model", material.config.decision_days), material)
-    except ModelError as error:
-        return Verdict(True, f"the champion cannot be used on the present data: {error}")
-
-
-def _matched(champion: RiskModel, ours: Quality, material: Material) -> Verdict:
-    """Judge the champion at the decision horizon; what it is not asked for otherwise is no reason to pass it over."""
-    days, labels = material.config.decision_days, material.labels["test"]
-    if days not in champion.config.edges_days[1:]:
-        return Verdict(False, f"the champion says nothing of {days:g} d, so that the two cannot be compared")
-    asked = replace(champion, config=replace(champion.config, horizons_days=(days,), decision_days=days))
-    place = [labels.horizons_days.index(days)]
-    seen = replace(labels, horizons_days=(days,), known=labels.known[:, place], failed=labels.failed[:, place])
-    (theirs,) = judge("champion", asked.probabilities(material.rows["test"]), seen, material.failures, ())
-    return not_worse(_gated(ours), _gated(theirs))
-
-
-def _gated(quality: Quality) -> dict[str, float]:
-    return {"average_precision": quality.average_precision, "brier": quality.brier}
 
 
 def _run(snapshot: Snapshot, material: Material, tested: Backtest, verdict: Verdict) -> Run:
