@@ -62,11 +62,21 @@ def ece(outcome: ArrayLike, probability: ArrayLike, bins: int = 15) -> float:
     ----------
     Nixon et al., *Measuring calibration in deep learning* (2019): adaptive (equal-mass) bins.
     """
+    predicted, observed, rows = reliability(outcome, probability, bins)
+    return float((rows * np.abs(observed - predicted)).sum() / rows.sum()) if len(rows) else math.nan
+
+
+def reliability(outcome: ArrayLike, probability: ArrayLike, bins: int = 15) -> tuple[Numbers, Numbers, Numbers]:
+    """Mean probability, share of positives and rows of each bin of :func:`ece`, from the lowest probability on.
+
+    >>> reliability([0, 1, 1, 1], [0.1, 0.3, 0.8, 0.9], bins=2)
+    (array([0.2 , 0.85]), array([0.5, 1. ]), array([2., 2.]))
+    """
     y, p = _pair(outcome, probability)
-    if not len(y):
-        return math.nan
-    parts = np.array_split(np.argsort(p, kind="stable"), min(bins, len(y)))
-    return float(sum(len(i) * abs(y[i].mean() - p[i].mean()) for i in parts) / len(y))
+    order = np.argsort(p, kind="stable")
+    parts = np.array_split(order, min(bins, len(y))) if len(y) else []
+    found = np.array([(p[part].mean(), y[part].mean(), len(part)) for part in parts]).reshape(len(parts), 3)
+    return found[:, 0], found[:, 1], found[:, 2]
 
 
 def observed_over_expected(outcome: ArrayLike, probability: ArrayLike) -> float:

@@ -16,7 +16,7 @@ from ml.intervals import Interval, intervals
 if TYPE_CHECKING:
     from features.labels import Labels
 
-__all__ = ["AtCapacity", "Month", "Quality", "flat", "judge", "judge_modes"]
+__all__ = ["AtCapacity", "Month", "Quality", "Reliability", "flat", "judge", "judge_modes"]
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -63,6 +63,15 @@ class Month:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """Rows of like probability: what was promised them on average, and the share that failed."""
+
+    predicted: float
+    observed: float
+    rows: int
+
+
+@dataclass(frozen=True)
 class Quality:
     """Figures of one model at one horizon; NaN where one is not defined.
 
@@ -72,6 +81,8 @@ class Quality:
         The failure mode that is judged alone; empty for failures of any.
     intervals
         95 % intervals by bootstrap over assets, by figure; none for a component. See :mod:`ml.intervals`.
+    reliability
+        The 15 bins of equal mass of which `ece` is the mean distance, from the lowest probability on.
     """
 
     model: str
@@ -88,6 +99,7 @@ class Quality:
     component: str = ""
     months: tuple[Month, ...] = ()
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+    reliability: tuple[Reliability, ...] = ()
 
     def metrics(self) -> dict[str, float]:
         """The figures under flat names, as MLflow keeps them: ``model_7d_average_precision``."""
@@ -159,8 +171,13 @@ def _figures(
         brier=metrics.brier(outcome, p), ece=metrics.ece(outcome, p),
         observed_over_expected=metrics.observed_over_expected(outcome, p),
         at_capacity=caught, component=component, months=_months(rows, p, outcome),
-        intervals={} if component else intervals(outcome, p, rows["asset_id"]),
+        intervals={} if component else intervals(outcome, p, rows["asset_id"]), reliability=_reliability(outcome, p),
     )  # fmt: skip
+
+
+def _reliability(outcome: Flags, p: Numbers) -> tuple[Reliability, ...]:
+    bins = zip(*metrics.reliability(outcome, p), strict=True)
+    return tuple(Reliability(float(predicted), float(observed), int(rows)) for predicted, observed, rows in bins)
 
 
 def _months(rows: pd.DataFrame, p: Numbers, outcome: Flags) -> tuple[Month, ...]:

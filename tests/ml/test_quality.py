@@ -74,6 +74,24 @@ def test_months_add_up_to_the_window(window) -> None:
     assert day.months[0].observed_over_expected == day.months[0].observed / day.months[0].expected
 
 
+def test_the_bins_of_reliability_hold_every_row_and_make_the_calibration_error(window) -> None:
+    probabilities, by_mode, labels, failures, _ = window
+    checked = 0
+    for q in (
+        *judge("model", probabilities, labels, failures, ()),
+        *judge_modes("model", probabilities, by_mode, labels),
+    ):
+        assert len(q.reliability) == 15
+        assert sum(b.rows for b in q.reliability) == q.rows
+        assert max(b.rows for b in q.reliability) - min(b.rows for b in q.reliability) <= 1
+        assert [b.predicted for b in q.reliability] == sorted(b.predicted for b in q.reliability)
+        assert sum(b.rows * b.observed for b in q.reliability) == pytest.approx(q.positives)
+        distances = [b.rows * abs(b.observed - b.predicted) for b in q.reliability]
+        assert sum(distances) / q.rows == pytest.approx(q.ece)
+        checked += 1
+    assert checked == 12
+
+
 def test_a_figure_lies_in_its_interval(window) -> None:
     probabilities, _, labels, failures, _ = window
     for q in judge("model", probabilities, labels, failures, (1,)):
