@@ -18,7 +18,8 @@ from features.cohort import asset_ids, lay_cohort, lay_grid, lay_point
 from features.emission import Shard, assemble, build_for, emit_grid, emit_point, looks_through
 from features.failure_spells import lay_failure_spells
 from features.groups import GROUPS
-from features.point_in_time import DAY, Entry, FeatureSet, Lattice, microseconds
+from features.lattice import DAY, Lattice, microseconds
+from features.point_in_time import Entry, FeatureSet
 from features.rewind import rewind
 from features.selection import Selection, describe_queries, join_queries, select
 from features.spine import instant_of, instants_of

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.errors import DataError
+from features.errors import ConfigError, DataError, nearest
 from features.grid import KEY
-from features.point_in_time import Lattice
+from features.lattice import Lattice
 from features.visible import versions
-from features.workspace import Snapshot, quote
+from features.workspace import Snapshot, ident, quote
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["asset_ids", "lay_calendar", "lay_cohort", "lay_grid", "lay_point"]
+__all__ = ["asset_ids", "attribute", "lay_calendar", "lay_cohort", "lay_grid", "lay_point"]
 
 
 def lay_cohort(snapshot: Snapshot, con: duckdb.DuckDBPyConnection) -> None:
@@ -37,6 +37,24 @@ def lay_cohort(snapshot: Snapshot, con: duckdb.DuckDBPyConnection) -> None:
 def asset_ids(con: duckdb.DuckDBPyConnection) -> list[str]:
     """All assets of the cohort, sorted."""
     return [row[0] for row in con.execute("SELECT DISTINCT asset_id FROM cohort ORDER BY 1").fetchall()]
+
+
+def attribute(snapshot: Snapshot, name: str) -> dict[str, str | None]:
+    """Asset → what a column of ``assets`` says of it now; None for all where `name` is empty.
+
+    Raises
+    ------
+    ConfigError
+        There is no such column.
+    """
+    if name and name not in snapshot.columns("assets"):
+        raise ConfigError(
+            f"split_by = '{name}'", where="foremend.toml [risk]", expected="a column of assets",
+            todo=nearest(name, list(snapshot.columns("assets"))),
+        )  # fmt: skip
+    with snapshot.connect() as con:
+        rows = con.execute(f"SELECT asset_id, {f'CAST({ident(name)} AS VARCHAR)' if name else 'NULL'} FROM assets")
+        return dict(rows.fetchall())
 
 
 def lay_point(con: duckdb.DuckDBPyConnection, lattice: Lattice, at: int) -> None:

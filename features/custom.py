@@ -38,9 +38,9 @@ from pydantic.dataclasses import dataclass
 
 from features.config import Channel, FeatureGroup
 from features.errors import ConfigError, nearest, phrase
+from features.lattice import DAY
 from features.point_in_time import (
     AS_OF,
-    DAY,
     STATISTICS,
     Baseline,
     Counts,

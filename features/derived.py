@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features import visible
+from features.lattice import Lattice
 from features.partials import Need, merge_sql, partials_sql, stored_keys
-from features.point_in_time import Lattice
 from features.workspace import Snapshot, ident, quote
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from features import grid_events, point, visible
 from features.cohort import lay_calendar
 from features.derived import centres, kept, several
 from features.grid import KEY, Grid, Joined, statistics
+from features.lattice import Lattice, microseconds
 from features.partials import Need, partials_sql
 from features.point_in_time import (
     Baseline,
@@ -26,14 +27,12 @@ from features.point_in_time import (
     Entry,
     Events,
     Feature,
-    Lattice,
     Level,
     Moment,
     Silence,
     Since,
     State,
     Statistics,
-    microseconds,
 )  # fmt: skip
 from features.tables import TABLES
 from features.workspace import Snapshot, duck, ident, quote

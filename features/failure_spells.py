@@ -14,7 +14,7 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from features.failures import completed_sql, first_ones
-from features.point_in_time import DAY, microseconds
+from features.lattice import DAY, microseconds
 from features.rewind import read_once, rewindable
 from features.workspace import Snapshot
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.config import FailureRule
 from features.errors import ConfigError
-from features.point_in_time import DAY
+from features.lattice import DAY
 from features.workspace import Snapshot
 
 if TYPE_CHECKING:

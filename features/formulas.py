@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from features.lattice import DAY
 from features.partials import ROWS, Need, literal
-from features.point_in_time import DAY, Baseline, Silence, Statistics
+from features.point_in_time import Baseline, Silence, Statistics
 
 __all__ = ["Formulas"]
 

@@ -19,8 +19,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from features.formulas import Formulas
+from features.lattice import Lattice
 from features.partials import ROWS, Need, Part, latest, part_of
-from features.point_in_time import Lattice
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from features.grid import KEY, Grid, epochs_of
-from features.point_in_time import DAY, Counts, CountSince, Level, Since, State, choices
+from features.lattice import DAY
+from features.point_in_time import Counts, CountSince, Level, Since, State, choices
 from features.workspace import ident, quoted
 
 __all__ = ["cells_of", "count_since", "events", "last_event", "level", "states"]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from features.context import Context
+from features.lattice import DAY
 from features.point_in_time import (
     AS_OF,
-    DAY,
     OWN,
     Baseline,
     Counts,

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from features.workspace import Snapshot
 
-__all__ = ["DAY_US", "Labels", "censorings", "data_end", "label", "record_start", "windows"]
+__all__ = ["DAY_US", "Labels", "censorings", "data_end", "label", "record_ends", "record_start", "windows"]
 
 DAY_US = 86_400_000_000
 """Microseconds of a day."""
@@ -230,6 +230,16 @@ def record_start(snapshot: Snapshot, failures: pd.DataFrame) -> datetime:
     if row is None or row[0] is None:
         return first
     return min(first, _EPOCH + timedelta(microseconds=row[0]))
+
+
+def record_ends(snapshot: Snapshot) -> pd.Series[pd.Timestamp]:
+    """The last reading of every asset that has one (UTC), by asset: where its record stops."""
+    if "readings" not in snapshot.tables:
+        return pd.Series([], index=pd.Index([], dtype=str), dtype="datetime64[us, UTC]")
+    with snapshot.connect() as con:
+        frame = con.sql("SELECT asset_id, max(event_time) AS ended_at FROM readings GROUP BY asset_id").to_df()
+    ends: pd.Series[pd.Timestamp] = frame.set_index("asset_id")["ended_at"]
+    return ends.dt.tz_convert("UTC")
 
 
 def censorings(snapshot: Snapshot) -> pd.DataFrame:

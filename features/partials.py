@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from features.point_in_time import DAY, Baseline, Lattice, Silence, Statistics, window_name
+from features.lattice import DAY, Lattice
+from features.point_in_time import Baseline, Silence, Statistics, window_name
 from features.workspace import ident
 
 __all__ = ["ADDITIVE", "Need", "Part", "latest", "literal", "merge_sql", "part_of", "partials_sql", "stored_keys"]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from features.formulas import Formulas
+from features.lattice import DAY, Lattice
 from features.partials import ROWS, Need, Part, latest, part_of
-from features.point_in_time import DAY, Counts, CountSince, Lattice, Level, Since, State, choices
+from features.point_in_time import Counts, CountSince, Level, Since, State, choices
 from features.workspace import ident, quoted
 
 __all__ = ["events_sql", "state_sql", "statistics_sql"]

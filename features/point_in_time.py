@@ -21,19 +21,16 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from features.errors import ConfigError
 from features.wording import Words, after, column_words, length_words, row_words, told_words
 
 __all__ = [
-    "AS_OF", "Baseline", "CountSince", "Counts", "Entry", "Events", "Feature", "FeatureSet", "Lattice", "Level",
+    "AS_OF", "Baseline", "CountSince", "Counts", "Entry", "Events", "Feature", "FeatureSet", "Level",
     "Moment", "Silence", "Since", "State", "Statistics", "alike", "choices", "spelt", "window_name",
 ]  # fmt: skip
-
-DAY = 86_400_000_000
-"""Microseconds of a day: the engine counts in whole microseconds."""
 
 STATISTICS = ("count", "mean", "std", "min", "max", "sum", "slope", "last", "last_minus_mean")
 """What :class:`Statistics` can say about a column in a window."""
@@ -44,9 +41,6 @@ doubles one of its marks within either."""
 
 OWN = "own"
 """What stands for the component in the name of a family."""
-
-_YEARS_BEFORE = 146_097  # days of 400 Gregorian years: cells stay positive, so that `//` is a floor
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -423,52 +417,6 @@ class Moment:
 
 
 Entry = Statistics | Baseline | Silence | Counts | Since | CountSince | Level | State | Moment
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Daily cut-offs, numbered: cut-off c is ``origin + c`` days, in microseconds since 1970.
-
-    The *cell* of an instant is the first cut-off after it, so an instant exactly on a cut-off
-    belongs to the next cell, and *strictly before* holds by construction.
-    """
-
-    origin: int = field(default=-_YEARS_BEFORE * DAY)
-
-    @classmethod
-    def through(cls, as_of: datetime) -> Lattice:
-        """The lattice of all instants that lie whole days from `as_of`."""
-        return cls(microseconds(as_of) % DAY - _YEARS_BEFORE * DAY)
-
-    def number(self, as_of: datetime) -> int:
-        """Number of a cut-off; ValueError where `as_of` is not on the lattice."""
-        cell, rest = divmod(microseconds(as_of) - self.origin, DAY)
-        if rest:
-            raise ValueError(f"{as_of} is not on the lattice")
-        return cell
-
-    def instant(self, cell: int) -> datetime:
-        """The cut-off with this number."""
-        return _EPOCH + timedelta(microseconds=self.origin + cell * DAY)
-
-    def cell(self, sql: str) -> str:
-        """SQL: the cell of an instant given in microseconds."""
-        return f"(({sql} - ({self.origin})) // {DAY} + 1)"
-
-    def boundary(self, sql: str) -> str:
-        """SQL: number of the first cut-off not before an instant given in microseconds."""
-        return f"(({sql} - ({self.origin}) + {DAY - 1}) // {DAY})"
-
-    def time(self, sql: str) -> str:
-        """SQL: microseconds of the cut-off with this number."""
-        return f"({self.origin} + ({sql}) * {DAY})"
-
-
-def microseconds(instant: datetime) -> int:
-    """Microseconds since 1970; ValueError where `instant` carries no zone."""
-    if instant.tzinfo is None:
-        raise ValueError(f"{instant} carries no zone")
-    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def window_name(window: float | None) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from features.point_in_time import microseconds
+from features.lattice import microseconds
 from features.tables import TABLES
 from features.visible import LONG_AGO, revealing
 from features.workspace import Snapshot, ident

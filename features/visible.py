@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from features.errors import ConfigError
-from features.point_in_time import DAY, Events
+from features.lattice import DAY
+from features.point_in_time import Events
 from features.tables import BOOKKEEPING, TABLES, Table
 from features.workspace import Snapshot, ident, quote
 
