@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = ["--assets", "30", "--days", "220", "--readings-per-day", "1", "--seed", "3"]
     assert run(["fleet", str(folder), *size, "--language", "en"]) == 0
     toml = folder / "foremend.toml"
-    toml.write_text(toml.read_text() + "[risk]\nmax_rows = 1000\n")
+    toml.write_text(toml.read_text().replace("max_rows = 21_000", "max_rows = 1_000"))
     assert run(["-w", str(folder), "ingest"]) == 0
     return folder
 

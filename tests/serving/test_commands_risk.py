@@ -20,13 +20,6 @@ from serving.auth import create_key
 from serving.cli import run
 from serving.settings import Settings
 
-SETTINGS = """
-[risk]
-max_rows = 1000
-min_failures = 1
-"""
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fleet of 40 machines over 200 days, ingested and trained on, by the commands of a user."""
@@ -35,7 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(["fleet", str(folder), *size, "--language", "en"]) == 0
     toml = folder / "foremend.toml"
     dearer = toml.read_text().replace("failure_cost = 40000.0", "failure_cost = 120000.0")
-    toml.write_text(dearer.replace("capacity_per_run = 5", "capacity_per_run = 3") + SETTINGS)
+    fewer = dearer.replace("capacity_per_run = 5", "capacity_per_run = 3")
+    toml.write_text(fewer.replace("max_rows = 21_000", "min_failures = 1\nmax_rows = 1_000"))
     for words in (["ingest"], ["train", "risk"]):
         assert run(["-w", str(folder), *words]) == 0
     return folder
