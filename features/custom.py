@@ -36,6 +36,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from features import sentences
 from features.config import Channel, FeatureGroup
 from features.errors import ConfigError, nearest, phrase
 from features.lattice import DAY
@@ -255,13 +256,19 @@ def _silence(name: str, s: _Silence) -> Entry:
 
 def _attribute(name: str, s: _Attribute) -> Entry:
     kind = "DOUBLE" if s.type == "number" else "VARCHAR"
-    feature = Feature(f"{name}_{s.column}", s.type, "", attribute_words(s.column), "assets")
+    feature = Feature(
+        f"{name}_{s.column}", s.type, "", attribute_words(s.column), "assets",
+        quantity=f"assets.{s.column}", sentence=sentences.attribute(s.column),
+    )  # fmt: skip
     return State(feature, "assets", f"CAST({ident(s.column)} AS {kind})", (s.column,))
 
 
 def _age(name: str, s: _Age) -> Entry:
     since = Words(f"days since {s.column}", after(after("自", column_words(s.column).zh), "起的天数"))
-    feature = Feature(f"{name}_{s.column}_days", "number", "d", since, "assets")
+    feature = Feature(
+        f"{name}_{s.column}_days", "number", "d", since, "assets",
+        quantity=f"assets.{s.column}", sentence=sentences.ahead(s.column),
+    )  # fmt: skip
     return State(feature, "assets", f"({AS_OF} - epoch_us({ident(s.column)})) / {DAY}e0", (s.column,))
 
 

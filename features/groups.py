@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from features import sentences
 from features.context import Context
 from features.lattice import DAY
 from features.point_in_time import (
@@ -30,7 +31,7 @@ from features.point_in_time import (
     alike,
     spelt,
 )  # fmt: skip
-from features.wording import Words, attribute_words, told_words
+from features.wording import Words, attribute_words, noun_words, told_words
 from features.workspace import ident, quoted
 
 __all__ = ["GROUPS"]
@@ -52,12 +53,20 @@ def profile(context: Context) -> tuple[Entry, ...]:
     for name, kind in context.attributes:
         sql = f"CAST({ident(name)} AS DOUBLE)" if kind == "number" else f"CAST({ident(name)} AS VARCHAR)"
         stem = "asset_own" if name.lower() in TAKEN else "asset"
-        feature = Feature(f"{stem}_{name}", kind, "", attribute_words(name), "assets")
+        feature = Feature(
+            f"{stem}_{name}", kind, "", attribute_words(name), "assets",
+            quantity=f"assets.{name}", sentence=sentences.attribute(name),
+        )  # fmt: skip
         found.append(State(feature, "assets", sql, (name,)))
     old = Words("days since the start of service", "投用天数")
     warranty = Words("days of warranty left, below 0 after its end", "剩余保修天数（过保后为负）")
-    age = Feature("asset_age_days", "number", "d", old, "assets")
-    left = Feature("asset_warranty_days", "number", "d", warranty, "assets")
+    age = Feature(
+        "asset_age_days", "number", "d", old, "assets", quantity="assets.installed_at", sentence=sentences.IN_SERVICE
+    )
+    left = Feature(
+        "asset_warranty_days", "number", "d", warranty, "assets",
+        quantity="assets.warranty_until_at", sentence=sentences.WARRANTY,
+    )  # fmt: skip
     found.append(State(age, "assets", f"({AS_OF} - epoch_us(installed_at)) / {DAY}e0", ("installed_at",)))
     found.append(State(left, "assets", f"(epoch_us(warranty_until_at) - {AS_OF}) / {DAY}e0", ("warranty_until_at",)))
     return tuple(found)
@@ -107,6 +116,8 @@ def _due(components: tuple[str, ...]) -> State:
         f"{name}_{spelt(called)}" if called else name, "number", "d",
         Words(f"days to the next planned maintenance{told.en}", f"距下次计划维保的天数{told.zh}"), "maintenance_plans",
         component=called, family=f"{name}_{OWN}" if called else "",
+        quantity=".".join(["maintenance_plans", *([f"component={spelt(called)}"] if called else [])]),
+        sentence=sentences.due(noun_words(Words("planned maintenance", "计划维保"), "component" * bool(called), called)),
     )  # fmt: skip
     columns = ("due_at", "last_done_at", "interval_days", "component")
     return State(feature, "maintenance_plans", f"({due} - {only}) / {DAY}e0", columns, "min")

@@ -24,8 +24,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
+from features import sentences
 from features.errors import ConfigError
-from features.wording import Words, after, column_words, length_words, row_words, told_words
+from features.sentences import Sentence
+from features.wording import Words, after, column_words, length_words, noun_words, row_words, told_words
 
 __all__ = [
     "AS_OF", "Baseline", "CountSince", "Counts", "Entry", "Events", "Feature", "FeatureSet", "Level",
@@ -60,6 +62,11 @@ class Feature:
         The same for the features of all components that differ in nothing else; empty without `component`.
     definition
         All that decides its values, for the fingerprint: see :mod:`features.definitions`.
+    quantity
+        What it is a view of: a channel, the alarms of a code, the services of a component. All windows and statistics
+        of one quantity are one reason (:mod:`ml.reasons`). Empty where it stands for itself.
+    sentence
+        How a reason says its value.
     """
 
     name: str
@@ -72,6 +79,12 @@ class Feature:
     component: str = ""
     family: str = ""
     definition: str = ""
+    quantity: str = field(default="", compare=False, repr=False)
+    sentence: Sentence | None = field(default=None, compare=False, repr=False)
+
+    def say(self, value: object) -> Words:
+        """What a value of it says, for people; see :class:`features.sentences.Sentence`."""
+        return (self.sentence or sentences.plain(self.meaning, self.unit)).say(value)
 
     @property
     def fingerprint(self) -> str:
@@ -154,13 +167,27 @@ class Events:
 
     def told(self, value: str | None = None) -> Words:
         """Which of the table's rows these are, and with which value of `by`."""
-        more = []
-        if self.at and self.words is None:
-            more.append(Words(f"by {self.at}", f"按 {self.at} 计"))
+        more = self._dated()
         if self.repeat_days:
             within = length_words(self.repeat_days)
             more.append(Words(f"within {within.en}", f"距前次 {within.zh}内"))
         return told_words([*([(self.by, value)] if value is not None else ()), *self.where], more)
+
+    def noun(self, value: str | None = None) -> Words:
+        """The same as a noun of a sentence."""
+        named = noun_words(self.called, self.by, value) if value is not None else noun_words(self.called)
+        told = told_words(self.where, self._dated())
+        return Words(f"{named.en}{told.en}", f"{named.zh}{told.zh}")
+
+    def _dated(self) -> list[Words]:
+        """By which instant, where that is not the table's own and no word of its own says so."""
+        return [Words(f"by {self.at}", f"按 {self.at} 计")] if self.at and self.words is None else []
+
+    def quantity(self, value: str | None = None) -> str:
+        """What counts and clocks of these events are views of: opened or closed, a ticket is the same ticket."""
+        told = [*self.where, *([(self.by, value)] if value is not None else ())]
+        parts = (self.table, *(["repeated"] if self.repeat_days else []), *(f"{c}={spelt(v)}" for c, v in told))
+        return ".".join(parts)
 
 
 @dataclass(frozen=True)
@@ -191,12 +218,18 @@ class Statistics:
             Feature(
                 f"{self.name}_{self.column}_{stat}_{window_name(window)}", "number", _unit(stat, self.unit),
                 self._meaning(stat, window), self.table, group, window,
+                quantity=self.table if stat == "count" else f"{self.table}.{self.column}",
+                sentence=sentences.statistic(stat, self._called, window, self.unit),
             )
             for window in self.windows for stat in self.stats
         )  # fmt: skip
 
+    @property
+    def _called(self) -> Words:
+        return self.label or column_words(self.column)
+
     def _meaning(self, stat: str, window: float) -> Words:
-        of, long, what = self.label or column_words(self.column), length_words(window), _STATISTIC[stat]
+        of, long, what = self._called, length_words(window), _STATISTIC[stat]
         return Words(f"{what.en} of {of.en} over the last {long.en}", f"{of.zh} {long.zh}{what.zh}")
 
 
@@ -229,9 +262,11 @@ class Baseline:
         stem, of, own = f"{self.name}_{self.column}", self.label or column_words(self.column), self._own()
         mean = Words(f"mean of {of.en}, {own.en}", f"{after(of.zh, '自身基线均值')}（{own.zh}）")
         std = Words(f"standard deviation of {of.en}, {own.en}", f"{after(of.zh, '自身基线标准差')}（{own.zh}）")
+        level, spread = (sentences.baseline_level(of, spread=spread, unit=self.unit) for spread in (False, True))
+        quantity = f"{self.table}.{self.column}"
         return (
-            Feature(f"{stem}_baseline_mean", "number", self.unit, mean, self.table, group),
-            Feature(f"{stem}_baseline_std", "number", self.unit, std, self.table, group),
+            Feature(f"{stem}_baseline_mean", "number", self.unit, mean, self.table, group, quantity=quantity, sentence=level),
+            Feature(f"{stem}_baseline_std", "number", self.unit, std, self.table, group, quantity=quantity, sentence=spread),
             *(
                 Feature(
                     f"{stem}_z_{window_name(w)}", "number", "standard deviations",
@@ -239,7 +274,7 @@ class Baseline:
                         f"mean of {of.en} over the last {length_words(w).en} against its {own.en}",
                         f"{of.zh} {length_words(w).zh}均值相对自身基线（{own.zh}）",
                     ),
-                    self.table, group, w,
+                    self.table, group, w, quantity=quantity, sentence=sentences.baseline_z(of, w),
                 )
                 for w in self.windows
             ),
@@ -271,9 +306,15 @@ class Silence:
             f"最近 1 天{row.zh}条数与近 {long.zh}日均条数之比",
         )
         return (
-            Feature(f"{self.name}_silence_hours", "number", "h", since, self.table, group),
-            Feature(f"{self.name}_rate_1d_{self.window}d", "number", "ratio", rate, self.table, group, self.window),
-        )
+            Feature(
+                f"{self.name}_silence_hours", "number", "h", since, self.table, group,
+                quantity=self.table, sentence=sentences.delivered(row),
+            ),
+            Feature(
+                f"{self.name}_rate_1d_{self.window}d", "number", "ratio", rate, self.table, group, self.window,
+                quantity=self.table, sentence=sentences.delivery(row, self.window),
+            ),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -291,6 +332,7 @@ class Counts:
             Feature(
                 self._name(value, window), "number", "events", self._meaning(value, window), self.events.table, group, window,
                 component=value or "", family=self._name(OWN, window) if value is not None else "",
+                quantity=self.events.quantity(value), sentence=sentences.count(self.events.noun(value), window),
             )
             for window in self.windows for value in map(_first, choices(self))
         )  # fmt: skip
@@ -320,6 +362,7 @@ class Since:
             Feature(
                 self._name(value), "number", "d", self._meaning(value), self.events.table, group,
                 component=value or "", family=self._name(OWN) if value is not None else "",
+                quantity=self.events.quantity(value), sentence=sentences.since(self.events.noun(value)),
             )
             for value in map(_first, choices(self))
         )  # fmt: skip
@@ -346,7 +389,12 @@ class CountSince:
             f"{event.en}s{told.en} since the last {reset.en}", f"上次{reset.zh}以来的{event.zh}次数{told.zh}"
         )
         name = f"{self.events.name}_count_since_{self.reset.name}"
-        return (Feature(name, "number", "events", meaning, self.events.table, group),)
+        return (
+            Feature(
+                name, "number", "events", meaning, self.events.table, group,
+                quantity=self.events.quantity(), sentence=sentences.since_reset(self.events.noun(), reset),
+            ),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -361,7 +409,12 @@ class Level:
         """One feature."""
         row = row_words(self.opened.table)
         meaning = Words(f"open {row.en}s", f"未关闭{row.zh}数")
-        return (Feature(self.name, "number", f"{row.en}s", meaning, self.opened.table, group),)
+        return (
+            Feature(
+                self.name, "number", f"{row.en}s", meaning, self.opened.table, group,
+                quantity=self.opened.quantity(), sentence=sentences.open_now(row),
+            ),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -406,7 +459,13 @@ class Moment:
         """One feature."""
         part = _PART[self.part]
         meaning = Words(f"{part.en}, in {self.zone}", f"{part.zh}，{self.zone} 时区")
-        return (Feature(f"calendar_{self.part}", "number", "", meaning, "as_of", group),)
+        quantity = "as_of.weekday" if self.part == "weekday" else "as_of.season"
+        return (
+            Feature(
+                f"calendar_{self.part}", "number", "", meaning, "as_of", group,
+                quantity=quantity, sentence=sentences.calendar(self.part),
+            ),
+        )  # fmt: skip
 
     def value(self, as_of: datetime) -> float:
         """The part, for one instant."""

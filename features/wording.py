@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 __all__ = [
-    "Words", "after", "attribute_words", "column_words", "label_words", "length_words", "row_words", "singular", "told_words",
+    "Words", "after", "attribute_words", "column_words", "days_words", "label_words", "length_words", "noun_words", "row_words",
+    "singular", "told_words",
 ]  # fmt: skip
 
 
@@ -81,6 +82,31 @@ def length_words(window: float) -> Words:
     """How long a window is: ``7d`` and ``7 天``, ``6h`` and ``6 小时``."""
     count, en, zh = (round(window * 24), "h", "小时") if window < 1 else (round(window), "d", "天")
     return Words(f"{count}{en}", f"{count} {zh}")
+
+
+def days_words(window: float) -> Words:
+    """How long a window is, in full: ``7 days`` and ``7 天``.
+
+    >>> days_words(7).en, days_words(1).en, days_words(.25).en
+    ('7 days', '1 day', '6 hours')
+    """
+    count, en, zh = (round(window * 24), "hour", "小时") if window < 1 else (round(window), "day", "天")
+    return Words(f"{count} {en}{'' if count == 1 else 's'}", f"{count} {zh}")
+
+
+def noun_words(row: Words, column: str = "", value: str = "") -> Words:
+    """Rows with one value of a column, as they are called in a sentence; the English noun is left open for its plural.
+
+    >>> noun_words(Words("alarm", "报警"), "code", "E2"), noun_words(Words("service", "维保"), "component", "轴承")
+    (Words(en='alarm{s} E2', zh='E2 报警'), Words(en='service{s} of 轴承', zh='轴承维保'))
+    """
+    if not column:
+        return Words(f"{row.en}{{s}}", row.zh)
+    if column in {"code", "component", "failure_mode"}:
+        return Words(f"{row.en}{{s}} {'' if column == 'code' else 'of '}{value}", after(value, row.zh))
+    told = told_words([(column, value)])
+    en = f" of type {value}" if column == "ticket_type" else told.en
+    return Words(f"{row.en}{{s}}{en}", f"{row.zh}{told.zh}")
 
 
 def told_words(told: Sequence[tuple[str, str]], more: Sequence[Words] = ()) -> Words:

@@ -165,6 +165,21 @@ def test_every_feature_says_what_it_means_in_english_and_in_chinese(committed: M
         assert len(twice) == len(found), "two features of a group mean the same"
 
 
+def test_every_value_of_every_feature_reads_as_a_sentence_of_either_language(committed: Made) -> None:
+    checks = 0
+    for f in feature_set(committed(TOML + VISITS + EVERY_KIND, **fleet()).pin()).features:
+        assert f.quantity or f.source == "sql", f.name
+        for value in (None, 0.0, 1.0, 2.5, -3.0) if f.kind == "number" else (None, "M1"):
+            said = f.say(value)
+            assert not {"{value}", "{s}"} & {*re.findall(r"\{\w+\}", said.en + said.zh)}, said
+            assert not CHINESE.search(said.en.replace("阀门", "")), said
+            assert not ENGLISH.search(said.zh), said
+            # A column of the company's own is called as the company calls it, in both.
+            assert CHINESE.search(said.zh.replace("阀门", "")) or f.source == "assets", said
+            checks += 1
+    assert checks > 500
+
+
 def test_meanings_name_the_channel_by_its_label_where_it_has_one(committed: Made) -> None:
     toml = TOML.replace('unit = "bar"', 'unit = "bar"\nlabel = {"zh-CN" = "压力"}') + EVERY_KIND
     toml = toml.replace('[channels."flow_2"]', '[channels."flow_2"]\nlabel = {en = "oil flow", "zh-CN" = "油流量"}')
