@@ -17,25 +17,29 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from features.errors import Fault, ModelError
+from ml.history import CHALLENGER, CHAMPION, Change, one_line, user
 from ml.manifest import read_checked, write_manifest
+from ml.versions import MODEL_FOLDER, Run, Stored, Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["CHALLENGER", "CHAMPION", "Registry", "Run", "Stored"]
+__all__ = ["CHALLENGER", "CHAMPION", "Registry", "Run", "Stored", "Version"]
 
-CHAMPION, CHALLENGER = "champion", "challenger"
-
-MANIFEST_TAG = "foremend.manifest_sha256"
-"""Tag of a model version: the hash of its manifest."""
+MANIFEST_TAG, EXPIRES_TAG = "foremend.manifest_sha256", "foremend.expires_at"
+"""Tags of a model version: the hash of its manifest, and until when it may be relied on."""
+CHANGE_TAG = "foremend.change."
+"""How the tags of a registered model begin that say who got an alias; see :mod:`ml.history`."""
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -48,39 +52,6 @@ _QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 """MLflow's own switches; read by it when it is imported, and never overriding what is set."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training leaves behind, besides the model's files.
-
-    Attributes
-    ----------
-    parameters
-        Configuration, table versions, counts; texts.
-    metrics
-        Figures by name; what is not a number is left out.
-    """
-
-    parameters: Mapping[str, object]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A registered version.
-
-    Attributes
-    ----------
-    files
-        Contents by name, checked against the manifest.
-    """
-
-    name: str
-    version: str
-    run_id: str
-    files: Mapping[str, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -122,44 +93,97 @@ class Registry:
         with self._client() as client:
             run_id = client.create_run(self._experiment(client, name), run_name=name).info.run_id
             try:
-                digest = self._fill(client, run_id, run, files)
-                version = _register(client, name, run_id, digest)
+                tags = {MANIFEST_TAG: self._fill(client, run_id, run, files)}
+                tags |= {EXPIRES_TAG: run.expires_at.isoformat()} if run.expires_at else {}
+                version = _register(client, name, run_id, tags)
             except BaseException:
                 client.set_terminated(run_id, status="FAILED")
                 raise
             client.set_terminated(run_id)
-        return Stored(name, version, run_id, dict(files))
+        return Stored(name, version, run_id, dict(files), run.expires_at)
 
-    def alias(self, name: str, alias: str, version: str) -> None:
-        """Give a version an alias; whoever had it loses it."""
+    def alias(self, name: str, alias: str, version: str, *, how: str = "", reason: str = "", by: str = "") -> Change:
+        """Give a version an alias, and keep who did it and why; whoever had it loses it.
+
+        Parameters
+        ----------
+        how, reason, by
+            As :class:`ml.history.Change` has them; `by` is the operating system's user by default.
+        """
         with self._client() as client:
+            held = dict(client.get_registered_model(name).aliases)
+            at = datetime.now(UTC)
+            who, before = one_line(by) or user(), str(held.get(alias, ""))
+            change = Change(at, who, alias, before, version, how, one_line(reason))
             client.set_registered_model_alias(name, alias, version)
+            # A key of its own for every entry: two at once do not overwrite each other.
+            client.set_registered_model_tag(
+                name, f"{CHANGE_TAG}{at:%Y%m%dT%H%M%S.%fZ}.{token_hex(3)}", change.as_text()
+            )
+            if alias == CHAMPION and str(held.get(CHALLENGER, "")) == version:
+                client.delete_registered_model_alias(name, CHALLENGER)
+        return change
+
+    def history(self, name: str) -> tuple[Change, ...]:
+        """Every change of an alias of `name`, from the oldest on."""
+        with self._reading() as client:
+            model = _model(client, name) if client else None
+            tags = dict(model.tags) if model else {}
+        return tuple(Change.of(tags[key]) for key in sorted(tags) if key.startswith(CHANGE_TAG))
+
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """Every version of `name`, from the oldest on."""
+        with self._reading() as client:
+            if client is None or (model := _model(client, name)) is None:
+                return ()
+            held: dict[str, list[str]] = {}
+            for alias, version in model.aliases.items():
+                held.setdefault(str(version), []).append(alias)
+            runs = {run.info.run_id: run.data for run in self._runs(client, name)}
+            found = _pages(lambda token: client.search_model_versions(f"name='{name}'", page_token=token))
+            listed = [_described(one, held.get(str(one.version), []), runs.get(one.run_id)) for one in found]
+        return tuple(sorted(listed, key=lambda one: int(one.version)))
 
     def has(self, name: str, alias: str = CHAMPION) -> bool:
         """Whether some version of `name` has the alias."""
-        if not self.uri and not self._database.exists():
-            return False
-        with self._client() as client:
-            return _version(client, name, alias) is not None
+        return bool(self.holder(name, alias))
 
-    def load(self, name: str, alias: str = CHAMPION) -> Stored:
-        """Fetch the version that has an alias, and check its files.
+    def holder(self, name: str, alias: str = CHAMPION) -> str:
+        """The version of `name` that has the alias; empty where none has."""
+        with self._reading() as client:
+            found = _version(client, name, alias) if client else None
+        return str(found.version) if found else ""
+
+    def load(self, name: str, alias: str = CHAMPION, *, version: str = "") -> Stored:
+        """Fetch the version that has an alias, or a certain one, and check its files.
 
         Raises
         ------
         ModelError
-            No version has the alias, or the files are not those of the manifest.
+            There is no such version, or the files are not those of the manifest.
         Fault
             The store cannot be reached or read.
         """
-        found = None
-        if self.uri or self._database.exists():
-            with self._client() as client:
-                found = _version(client, name, alias)
-                if found is not None:
-                    files = self._fetch(client, str(found.run_id), found.tags.get(MANIFEST_TAG, ""))
-                    return Stored(name, str(found.version), str(found.run_id), files)
-        raise ModelError(f"no {alias}", where=f"model '{name}'", todo=f"Train one with `foremend train {name}`")
+        with self._reading() as client:
+            if client is None:
+                raise ModelError(f"no {alias}", where=f"model '{name}'", todo=f"Train one with `foremend train {name}`")
+            found = self._found(client, name, alias, version)
+            files = self._fetch(client, str(found.run_id), found.tags.get(MANIFEST_TAG, ""))
+        return Stored(name, str(found.version), str(found.run_id), files, _expiry(found))
+
+    def artifact(self, run_id: str, path: str) -> bytes | None:
+        """A further file of a run; None where it has none. No manifest covers it: read it as text of others."""
+        with self._reading() as client:
+            if client is None:
+                return None
+            if not self.uri:
+                place = self._folder(run_id) / path
+                return place.read_bytes() if place.is_file() else None
+            folder = PurePosixPath(path).parent.as_posix()
+            if path not in {one.path for one in client.list_artifacts(run_id, "" if folder == "." else folder)}:
+                return None
+            with tempfile.TemporaryDirectory(prefix="foremend-") as scratch:
+                return Path(client.download_artifacts(run_id, path, scratch)).read_bytes()
 
     @property
     def _database(self) -> Path:
@@ -188,6 +212,37 @@ class Registry:
                 todo="Check that it can be reached and written, then run the command again",
             ) from error  # fmt: skip
 
+    @contextmanager
+    def _reading(self) -> Iterator[MlflowClient | None]:
+        """A client; None where the local store was never made, and reading makes none."""
+        if not self.uri and not self._database.exists():
+            yield None
+            return
+        with self._client() as client:
+            yield client
+
+    def _found(self, client: MlflowClient, name: str, alias: str, version: str) -> Any:
+        """A certain version, or the one that has the alias."""
+        where, again = f"model '{name}'", f"with `foremend train {name}`"
+        if version:
+            if found := _or_none(lambda: client.get_model_version(name, version)):
+                return found
+            raise ModelError(f"no version {version}", where=where, todo="`foremend models` lists those that there are")
+        if found := _version(client, name, alias):
+            return found
+        if waiting := _version(client, name, CHALLENGER):
+            raise ModelError(
+                f"no {alias}; version {waiting.version} is {CHALLENGER}", where=where,
+                todo=f"See why with `foremend models`, then promote it with `foremend promote {waiting.version}`, or train again {again}",
+            )  # fmt: skip
+        raise ModelError(f"no {alias}", where=where, todo=f"Train one {again}")
+
+    def _runs(self, client: MlflowClient, name: str) -> Iterator[Any]:
+        known = client.get_experiment_by_name(f"foremend-{name}")
+        if known is None:
+            return iter(())
+        return _pages(lambda token: client.search_runs([known.experiment_id], max_results=1000, page_token=token))
+
     @property
     def _address(self) -> str:
         # Quoted, for a folder may have any name; the driver is named because MLflow makes the folders of a plain
@@ -206,24 +261,31 @@ class Registry:
         """Write a run's content; returns the hash of its manifest."""
         _describe(client, run_id, run)
         if not self.uri:
-            folder = self._folder(run_id)
-            folder.mkdir(parents=True)
-            return write_manifest(folder, files)
+            return _lay(self._folder(run_id), run, files)
         with tempfile.TemporaryDirectory(prefix="foremend-") as scratch:
-            digest = write_manifest(Path(scratch), files)
-            client.log_artifacts(run_id, scratch, "model")
+            digest = _lay(Path(scratch), run, files)
+            client.log_artifacts(run_id, scratch)
         return digest
 
     def _fetch(self, client: MlflowClient, run_id: str, manifest_sha256: str) -> dict[str, bytes]:
         """Read a run's model, checked against its manifest."""
         if not self.uri:
-            return read_checked(self._folder(run_id), manifest_sha256)
+            return read_checked(self._folder(run_id) / MODEL_FOLDER, manifest_sha256)
         with tempfile.TemporaryDirectory(prefix="foremend-") as scratch:
-            return read_checked(Path(client.download_artifacts(run_id, "model", scratch)), manifest_sha256)
+            return read_checked(Path(client.download_artifacts(run_id, MODEL_FOLDER, scratch)), manifest_sha256)
 
     def _folder(self, run_id: str) -> Path:
-        """Where a run's model lies in the local store: where MLflow lays it, but beside the database."""
-        return self.folder / "artifacts" / run_id / "artifacts" / "model"
+        """Where a run's artifacts lie in the local store: where MLflow lays them, but beside the database."""
+        return self.folder / "artifacts" / run_id / "artifacts"
+
+
+def _lay(folder: Path, run: Run, files: Mapping[str, bytes]) -> str:
+    """Write a run's model, and its other files beside it; returns the hash of the model's manifest."""
+    for name, data in run.artifacts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    (folder / MODEL_FOLDER).mkdir(parents=True)
+    return write_manifest(folder / MODEL_FOLDER, files)
 
 
 def _describe(client: MlflowClient, run_id: str, run: Run) -> None:
@@ -239,7 +301,7 @@ def _describe(client: MlflowClient, run_id: str, run: Run) -> None:
     client.log_batch(run_id, metrics, parameters, [RunTag(k, v) for k, v in run.tags.items()])
 
 
-def _register(client: MlflowClient, name: str, run_id: str, manifest_sha256: str) -> str:
+def _register(client: MlflowClient, name: str, run_id: str, tags: dict[str, str]) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -247,20 +309,55 @@ def _register(client: MlflowClient, name: str, run_id: str, manifest_sha256: str
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"{client.get_run(run_id).info.artifact_uri}/model"
-    tags = {MANIFEST_TAG: manifest_sha256}
+    source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
     return str(client.create_model_version(name, source=source, run_id=run_id, tags=tags).version)
 
 
+_NONE = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+"""How MLflow says that there is no such model, version or alias."""
+
+
 def _version(client: MlflowClient, name: str, alias: str) -> Any:
+    return _or_none(lambda: client.get_model_version_by_alias(name, alias))
+
+
+def _model(client: MlflowClient, name: str) -> Any:
+    return _or_none(lambda: client.get_registered_model(name))
+
+
+def _or_none(ask: Callable[[], Any]) -> Any:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(name, alias)
+        return ask()
     except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+        if error.error_code in _NONE:
             return None
         raise
+
+
+def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Everything that a search finds, page by page."""
+    token: str | None = None
+    while True:
+        page = ask(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _described(found: Any, aliases: list[str], data: Any) -> Version:
+    return Version(
+        str(found.version), str(found.run_id), datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        tuple(sorted(aliases)), _expiry(found),
+        dict(data.params) if data else {}, dict(data.metrics) if data else {}, dict(data.tags) if data else {},
+    )  # fmt: skip
+
+
+def _expiry(found: Any) -> datetime | None:
+    stamp = found.tags.get(EXPIRES_TAG)
+    return datetime.fromisoformat(stamp) if stamp else None
 
 
 def _text(value: object) -> str:

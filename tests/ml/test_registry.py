@@ -12,16 +12,23 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from features.errors import Fault, ModelError
+from ml.history import CHALLENGER, CHAMPION
 from ml.manifest import MANIFEST, read_checked, write_manifest
-from ml.registry import CHALLENGER, CHAMPION, Registry, Run
+from ml.registry import Registry
+from ml.versions import Run
 
 FILES = {"model.json": b'{"format": 1}', "hazard_0.txt": b"tree\n" * 100}
 RUN = Run({"risk.seed": 1, "tables": {"assets": 3}}, {"ap": 0.5, "undefined": math.nan}, {"verdict": "the first"})
+EXPIRES = datetime(2025, 1, 31, 16, tzinfo=UTC)
+CARD = "# 风险 card\n".encode()
+WITH_CARD = replace(RUN, artifacts={"card.md": CARD, "plots/roc.svg": b"<svg/>"}, expires_at=EXPIRES)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +132,141 @@ def test_an_interrupted_logging_leaves_a_failed_run_and_no_version(tmp_path):
     assert not registry.has("risk")
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A store with three versions: the first was champion, the second is, and the third came after it."""
+    registry = Registry(tmp_path_factory.mktemp("told") / "mlflow")
+    for _ in range(3):
+        registry.log("risk", WITH_CARD, FILES)
+    registry.alias("risk", CHAMPION, "1", how="train", reason="the first version", by="ines")
+    registry.alias("risk", CHALLENGER, "2", how="train", reason="worse", by="ines")
+    registry.alias("risk", CHAMPION, "2", how="promote", reason="agreed\n with the branch", by="omar")
+    registry.alias("risk", CHALLENGER, "3", how="train", reason="worse", by="ines")
+    return registry
+
+
+def test_every_change_of_an_alias_is_kept_with_who_and_why(told):
+    first, second, third, fourth = told.history("risk")
+    assert (first.alias, first.from_version, first.to_version, first.how) == (CHAMPION, "", "1", "train")
+    assert (second.alias, second.from_version, second.to_version) == (CHALLENGER, "", "2")
+    assert (third.from_version, third.to_version, third.how, third.by) == ("1", "2", "promote", "omar")
+    assert third.reason == "agreed with the branch"
+    assert fourth.from_version == ""  # whoever becomes champion is challenger no more
+    assert first.at < second.at < third.at < fourth.at <= datetime.now(UTC)
+
+
+def test_the_operating_systems_user_is_named_where_nobody_else_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "night-job")
+    registry = Registry(tmp_path / "mlflow")
+    registry.alias("risk", CHAMPION, registry.log("risk", RUN, FILES).version)
+    assert [change.by for change in registry.history("risk")] == ["night-job"]
+
+
+def test_versions_say_what_their_runs_said_and_who_has_which_alias(told):
+    first, second, third = told.versions("risk")
+    assert [one.version for one in (first, second, third)] == ["1", "2", "3"]
+    assert [one.aliases for one in (first, second, third)] == [(), (CHAMPION,), (CHALLENGER,)]
+    assert (second.metrics, second.parameters["risk.seed"]) == ({"ap": 0.5}, "1")
+    assert second.tags["verdict"] == "the first"
+    assert second.expires_at == EXPIRES
+    assert told.holder("risk") == "2"
+
+
+def test_a_version_outlives_its_run(tmp_path):
+    from mlflow import MlflowClient
+
+    registry = Registry(tmp_path / "mlflow")
+    stored = registry.log("risk", RUN, FILES)
+    MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow/mlflow.db").delete_run(stored.run_id)
+    (version,) = registry.versions("risk")
+    assert (version.version, version.metrics, version.tags) == ("1", {}, {})
+
+
+def test_more_versions_than_a_page_of_mlflow_are_all_there(told, monkeypatch):
+    from mlflow import MlflowClient
+
+    whole = MlflowClient.search_model_versions
+
+    def by_twos(self, filter_string, page_token=None):
+        return whole(self, filter_string, max_results=2, page_token=page_token)
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", by_twos)
+    assert len(told.versions("risk")) == 3
+
+
+def test_further_files_lie_beside_the_model_and_no_manifest_speaks_of_them(told):
+    from mlflow import MlflowClient
+
+    run_id = told.load("risk").run_id
+    assert told.artifact(run_id, "card.md") == CARD
+    assert told.artifact(run_id, "plots/roc.svg") == b"<svg/>"
+    assert told.artifact(run_id, "report.html") is None
+    listed = MlflowClient(tracking_uri=f"sqlite:///{told.folder}/mlflow.db").list_artifacts(run_id)
+    assert {one.path for one in listed} == {"card.md", "plots", "model"}
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../card.md", "plots/../../card.md", "model/card.md", "model", ""])
+def test_a_file_that_would_lie_elsewhere_or_in_the_model_is_refused(name):
+    with pytest.raises(ValueError, match="no place for an artifact"):
+        replace(RUN, artifacts={name: b""})
+
+
+def test_a_certain_version_is_loaded_with_its_expiry(told):
+    stored = told.load("risk", version="1")
+    assert (stored.version, stored.files, stored.expires_at) == ("1", FILES, EXPIRES)
+    assert list(stored.notes(EXPIRES)) == []
+    (note,) = stored.notes(EXPIRES + timedelta(seconds=1))
+    assert "risk version 1 expired at 2025-01-31 16:00 UTC" in note
+    for unknown in ("7", "-1", "one", "1.0"):
+        with pytest.raises(ModelError, match=f"no version {unknown}.*foremend models"):
+            told.load("risk", version=unknown)
+
+
+def test_a_challenger_without_a_champion_is_told_how_it_becomes_one(tmp_path):
+    registry = Registry(tmp_path / "mlflow")
+    registry.alias("risk", CHALLENGER, registry.log("risk", RUN, FILES).version)
+    with pytest.raises(ModelError, match=r"version 1 is challenger.*`foremend promote 1`"):
+        registry.load("risk")
+
+
+def test_nothing_is_read_from_and_nothing_made_for_a_store_that_does_not_exist(tmp_path):
+    registry = Registry(tmp_path / "mlflow")
+    assert (registry.versions("risk"), registry.history("risk"), registry.artifact("0", "card.md")) == ((), (), None)
+    assert not (tmp_path / "mlflow").exists()
+
+
+def test_a_read_only_store_is_read_and_gives_no_alias(told):
+    registry = Registry(told.folder, f"sqlite:///file:{told.folder}/mlflow.db?mode=ro&uri=true")
+    assert [one.version for one in registry.versions("risk")] == ["1", "2", "3"]
+    with pytest.raises(Fault, match="MLflow's store failed"):
+        registry.alias("risk", CHAMPION, "1")
+    assert told.holder("risk") == "2"
+    assert len(told.history("risk")) == 4
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from mlflow import MlflowClient
+from ml.registry import Registry
+from ml.versions import Run
+
+registry = Registry(Path(sys.argv[1]))
+MlflowClient.set_registered_model_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+registry.alias("risk", "champion", registry.log("risk", Run({}, {}), {"model.json": b"{}"}).version)
+"""
+
+
+def test_a_training_that_is_killed_before_the_alias_leaves_the_champion_as_it_was(told, tmp_path):
+    folder = Path(shutil.copytree(told.folder, tmp_path / "mlflow"))
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, folder], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    registry = Registry(folder)
+    assert registry.load("risk").version == "2"
+    assert [one.aliases for one in registry.versions("risk")] == [(), (CHAMPION,), (CHALLENGER,), ()]
+    assert len(registry.history("risk")) == 4
+
+
 @pytest.fixture
 def server(tmp_path):
     """Address of an MLflow server of the test's own, which keeps the artefacts itself."""
@@ -160,15 +302,24 @@ def test_a_server_keeps_the_model_and_prints_nothing_between_our_lines(server, t
     registry.alias("risk", CHAMPION, registry.log("risk", RUN, FILES).version)
     assert registry.load("risk").files == FILES
     assert len(list((tmp_path / "kept").rglob("hazard_0.txt"))) == 1
+    registry.alias("risk", CHAMPION, registry.log("risk", WITH_CARD, FILES).version, how="promote", by="omar")
+    first, second = registry.versions("risk")
+    assert (first.aliases, second.aliases, second.expires_at) == ((), (CHAMPION,), EXPIRES)
+    assert [(one.from_version, one.to_version) for one in registry.history("risk")] == [("", "1"), ("1", "2")]
+    assert [registry.artifact(second.run_id, name) for name in ("card.md", "plots/roc.svg")] == [CARD, b"<svg/>"]
+    assert registry.artifact(first.run_id, "card.md") is None
+    with pytest.raises(ModelError, match="no version 3"):
+        registry.load("risk", version="3")
     assert not (tmp_path / "mlflow").exists()
     assert capsys.readouterr().out == ""  # stdout is for --json
 
 
 def test_a_server_that_does_not_answer_is_a_fault_without_its_password(tmp_path):
     registry = Registry(tmp_path / "mlflow", "http://someone:hunter2@127.0.0.1:9/")
-    with pytest.raises(Fault, match=r"http://127\.0\.0\.1:9") as raised:
-        registry.log("risk", RUN, FILES)
-    assert "hunter2" not in str(raised.value)
+    for ask in (lambda: registry.log("risk", RUN, FILES), lambda: registry.versions("risk")):
+        with pytest.raises(Fault, match=r"http://127\.0\.0\.1:9") as raised:
+            ask()
+        assert "hunter2" not in str(raised.value)
 
 
 def test_a_store_is_made_ready_before_a_run_and_a_second_time_it_changes_nothing(tmp_path):
