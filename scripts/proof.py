@@ -1,7 +1,7 @@
 """``make proof [PART=name]``: what takes longer than ``make test`` allows, in parts with a time share each.
 
-A part is a set of test files whose tests carry the ``proof`` mark. Parts run one after the other, so that figures of
-memory and time are not disturbed. Time never decides: a part over its share is said, not failed. Tests whose data or
+A part is a set of test files whose tests carry the ``proof`` mark; two files run side by side. Parts run one after the
+other, and what measures memory has a part of its own. Time never decides: a part over its share is said, not failed. Tests whose data or
 servers are absent skip with a reason; they are counted at the end.
 """
 
@@ -44,7 +44,10 @@ def run(name: str, part: Part) -> tuple[int, dict[str, int]]:
     paths = sorted(str(path.relative_to(ROOT)) for pattern in part.paths for path in ROOT.glob(pattern))
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-m", "proof", "--durations=5", f"--junitxml={report}", *paths]
+        command = [
+            sys.executable, "-m", "pytest", "-m", "proof", "-n", "2", "--dist", "loadfile", "--durations=5", "-rs",
+            f"--junitxml={report}", *paths,
+        ]  # fmt: skip
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         suite = ET.parse(report).getroot()[0].attrib if report.exists() else {}
     counts = {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")}
