@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from features.validation.readiness import Capability
     from features.validation.report import SetAside
 
-__all__ = ["LANGUAGES", "Wording", "validation_page", "wording"]
+__all__ = ["LANGUAGES", "Wording", "rendered", "validation_page", "wording"]
 
 LANGUAGES: tuple[str, ...] = ("en", "zh-CN")
 
@@ -59,8 +59,8 @@ class Wording:
 
     def cell(self, english: str, **values: object) -> str:
         """A title, heading or word of a table on the terminal, or a line beside it; `english` is its pattern."""
-        tables, volume = (self._words.get(kind, {}) for kind in ("tables", "volume"))
-        return str(tables.get(english) or volume.get(english, english)).format(**values)
+        known = (self._words.get(kind, {}).get(english) for kind in ("tables", "volume", "risk"))
+        return str(next(filter(None, known), english)).format(**values)
 
     def meaning(self, one: Finding | SetAside) -> str:
         """What a finding's code means."""
@@ -87,17 +87,22 @@ def validation_page(report: Report, language: str = "en") -> str:
     ValueError
         `language` is not one of :data:`LANGUAGES`.
     """
+    words = Wording(language)
+    return rendered(
+        "validation.html.j2", report=report, language=language, t=words.text, meaning=words.meaning,
+        advice=words.advice, instead=words.instead, said=words.said,
+    )  # fmt: skip
+
+
+def rendered(template: str, **values: object) -> str:
+    """A page of ``ml/templates``; whatever stands in `values` is text there, unless the template says that it is safe."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    words = Wording(language)
     rooms = Environment(
         loader=PackageLoader("ml"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     rooms.filters["n"] = lambda number: f"{number:,}"
-    return rooms.get_template("validation.html.j2").render(
-        report=report, language=language, t=words.text, meaning=words.meaning, advice=words.advice,
-        instead=words.instead, said=words.said,
-    )  # fmt: skip
+    return rooms.get_template(template).render(**values)
 
 
 @cache

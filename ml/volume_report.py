@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ml.report import LANGUAGES, wording
+from ml.report import LANGUAGES, rendered, wording
+
+if TYPE_CHECKING:
+    import altair as alt
 
 __all__ = ["VolumePage", "fan_chart", "volume_page"]
 
 SHOWN_BEFORE = pd.Timedelta(weeks=8)
 """How much of the past stands before the forecast in the picture."""
-
-BLUE = "#2563a8"
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,13 @@ def volume_page(page: VolumePage, language: str = "en") -> str:
     ValueError
         `language` is not one of :data:`ml.report.LANGUAGES`.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     if language not in LANGUAGES:
         raise ValueError(f"language {language!r}; expected one of {', '.join(LANGUAGES)}")
     words = wording(language).get("volume", {})
     spans = sorted({min(7, page.days["ds"].nunique()), page.days["ds"].nunique()})
-    rooms = Environment(
-        loader=PackageLoader("ml"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return rooms.get_template("volume.html.j2").render(
-        page=page, language=language, t=lambda text: words.get(text, text), spans=spans, lines=_lines(page.days, spans),
-        first=page.days["ds"].min(), last=page.days["ds"].max(), before=_sum_before(page),
+    return rendered(
+        "volume.html.j2", page=page, language=language, t=lambda text: words.get(text, text), spans=spans,
+        lines=_lines(page.days, spans), first=page.days["ds"].min(), last=page.days["ds"].max(), before=_sum_before(page),
         models=page.compared.to_dict("records"), picture=fan_chart(page, words.get("tickets a day", "tickets a day")),
     )  # fmt: skip
 
@@ -82,8 +79,15 @@ def fan_chart(page: VolumePage, axis: str) -> str:
     axis
         Title of the vertical axis.
     """
+    from ml.charts import svg
+
+    return svg(lambda: _fan(page, axis))
+
+
+def _fan(page: VolumePage, axis: str) -> alt.TopLevelMixin:
     import altair as alt
-    import vl_convert
+
+    from ml.charts import BLUE, INK
 
     total = page.days[page.days["unique_id"] == "total"]
     past = page.history[
@@ -93,9 +97,7 @@ def fan_chart(page: VolumePage, axis: str) -> str:
         alt.X("ds:T", title=None, axis=alt.Axis(format="%Y-%m-%d", labelAngle=0, tickCount=8)),
         alt.Scale(zero=True),
     )
-    line = (
-        alt.Chart(past).mark_line(color="#1d2433", strokeWidth=1.5).encode(day, alt.Y("y:Q", title=axis, scale=scale))
-    )
+    line = alt.Chart(past).mark_line(color=INK, strokeWidth=1.5).encode(day, alt.Y("y:Q", title=axis, scale=scale))
     fans = [
         alt.Chart(total)
         .mark_area(color=BLUE, opacity=shade)
@@ -104,9 +106,8 @@ def fan_chart(page: VolumePage, axis: str) -> str:
     ]
     ahead = alt.Chart(total).mark_line(color=BLUE, strokeWidth=2).encode(day, alt.Y("yhat:Q", title=axis))
     chart = alt.layer(*fans, line, ahead).properties(width=980, height=320)
-    chart = chart.configure(font="system-ui, sans-serif").configure_view(stroke=None)
-    svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
-    return svg
+    made: alt.TopLevelMixin = chart.configure(font="system-ui, sans-serif").configure_view(stroke=None)
+    return made
 
 
 def _lines(days: pd.DataFrame, spans: list[int]) -> list[_Line]:
