@@ -1,23 +1,35 @@
-"""Why a probability is what it is: the hazard that carries most of it, feature by feature.
+"""Why a probability is what it is: the hazard that carries most of it, quantity by quantity.
 
 The probability within H is made of one hazard per failure mode and interval. The one that carries
 the largest part of it is explained, calibration included: what is explained is the very hazard
 that stands inside the probability served, and how large its part is stands beside.
+
+Windows and statistics of one quantity (the mean of a channel over 1 and 7 days, its deviation from
+its own baseline) say nearly the same, and trees divide what it tells among them as chance has it. So
+they are one reason: contributions are summed over the quantity that a feature says it is a view of,
+and the sum is worded by its strongest feature. Level and spread of a channel are one quantity:
+its extremes speak of both, and a technician looks at the same gauge. How many values of it arrived is
+another: that speaks of the line and not of the machine.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.point_in_time import Feature
 from ml.risk import RiskModel
 from ml.stacking import MODE
 
-__all__ = ["COLUMNS", "explain"]
+__all__ = ["COLUMNS", "Merged", "contributions", "explain", "merge"]
 
 COLUMNS: tuple[str, ...] = (
-    "asset_id", "as_of", "rank", "feature", "value", "contribution", "failure_mode", "from_days", "to_days", "share",
+    "asset_id", "as_of", "rank", "quantity", "feature", "value", "contribution", "merged", "failure_mode", "from_days",
+    "to_days", "share", "base", "log_odds",
 )  # fmt: skip
 
 BASE = "base"
@@ -27,13 +39,50 @@ Numbers = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 
+@dataclass(frozen=True)
+class Merged:
+    """Contributions to the log-odds of one hazard, by quantity.
+
+    Attributes
+    ----------
+    quantities
+        In the order in which the model holds them: among equals the first one stands first.
+    sums
+        Shape (rows, quantities).
+    base
+        Shape (rows,): with all sums of a row it gives the log-odds of the calibrated hazard.
+    features
+        Shape (rows, quantities): the feature that moves most in the direction of the sum.
+    counts
+        Shape (rows, quantities): features that move at all.
+    """
+
+    quantities: tuple[str, ...]
+    sums: Numbers
+    base: Numbers
+    features: NDArray[np.object_]
+    counts: Places
+
+    @property
+    def log_odds(self) -> Numbers:
+        """Of the calibrated hazard, shape (rows,)."""
+        return np.asarray(self.sums.sum(axis=1) + self.base)
+
+
 def explain(
-    model: RiskModel, features: pd.DataFrame, *, horizon_days: float | None = None, top: int = 5
+    model: RiskModel,
+    features: pd.DataFrame,
+    *,
+    told: Sequence[Feature] = (),
+    horizon_days: float | None = None,
+    top: int = 5,
 ) -> pd.DataFrame:
     """The strongest reasons of every row.
 
     Parameters
     ----------
+    told
+        What the columns say of themselves; without it every feature is a quantity of its own.
     horizon_days
         H; one of the model's horizons, by default the one that decides.
     top
@@ -42,10 +91,12 @@ def explain(
     Returns
     -------
     pandas.DataFrame
-        `top` rows per row of `features`, strongest first: ``asset_id``, ``as_of``, ``rank``;
-        ``feature`` and its ``value`` (number or text; None where missing); ``contribution`` in
-        log-odds against the base; and the hazard that is explained: ``failure_mode``,
-        ``from_days``, ``to_days``, and ``share``, the part of P(H) that it carries, in (0, 1].
+        `top` rows per row of `features`, or as many as there are quantities, strongest first: ``asset_id``,
+        ``as_of``, ``rank``; ``quantity`` and its ``contribution`` in log-odds; the ``feature`` that
+        words it, and its ``value`` (number or text; None where missing); ``merged``, how many features
+        of the quantity move anything. And the hazard that is explained: ``failure_mode``,
+        ``from_days``, ``to_days``; ``share``, the part of P(H) that it carries, in (0, 1]; ``base``, which with
+        all contributions gives its ``log_odds``.
         No rows from a model that is only the baseline: it has nothing but a clock.
     """
     if not model.hazards or features.empty:
@@ -55,8 +106,13 @@ def explain(
     parts = []
     for m, k in sorted(set(zip(mode.tolist(), interval.tolist(), strict=True))):
         mine = (mode == m) & (interval == k)
-        parts.append(_reasons(model, features[mine], m, k, top).assign(share=share[mine].repeat(_width(model, m, top))))
-    return pd.concat(parts, ignore_index=True).sort_values(["as_of", "asset_id", "rank"], ignore_index=True)
+        merged = merge(*contributions(model, features[mine], m, k), told)
+        edges = {"from_days": model.config.edges_days[k], "to_days": model.config.edges_days[k + 1]}
+        parts.append(
+            _strongest(features[mine], merged, share[mine], top).assign(failure_mode=model.layout.modes[m], **edges)
+        )
+    found = pd.concat(parts, ignore_index=True).sort_values(["as_of", "asset_id", "rank"], ignore_index=True)
+    return found[list(COLUMNS)]
 
 
 def contributions(model: RiskModel, features: pd.DataFrame, mode: int, interval: int) -> tuple[list[str], Numbers]:
@@ -82,16 +138,39 @@ def contributions(model: RiskModel, features: pd.DataFrame, mode: int, interval:
     return distinct, summed
 
 
+def merge(names: Sequence[str], parts: Numbers, told: Sequence[Feature] = ()) -> Merged:
+    """Sum contributions over the quantity that each feature is a view of.
+
+    Parameters
+    ----------
+    names, parts
+        As :func:`contributions` gives them.
+    told
+        What the features say of themselves; one that is not among them is its own quantity.
+    """
+    known = {feature.name: feature.quantity for feature in told}
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(names[:-1]):
+        groups.setdefault(known.get(name) or name, []).append(place)
+    shape = (len(parts), len(groups))
+    sums, first, counts = np.zeros(shape), np.zeros(shape, dtype=np.intp), np.zeros(shape, dtype=np.intp)
+    for column, places in enumerate(groups.values()):
+        mine = parts[:, places]
+        sums[:, column] = mine.sum(axis=1)
+        forward = mine * np.where(sums[:, [column]] < 0, -1.0, 1.0)
+        first[:, column] = np.asarray(places)[forward.argmax(axis=1)]
+        counts[:, column] = (mine != 0).sum(axis=1)
+    worded = np.asarray(names, dtype=object)[first]
+    return Merged(tuple(groups), sums, np.asarray(parts[:, -1]), worded, counts)
+
+
 def _features(model: RiskModel, mode: int) -> list[str]:
-    """What each column of the matrix says of a mode: a feature, or the base where it names the mode."""
+    """The feature that each column of the matrix holds for a mode; the base where it names the mode, or holds nothing."""
     layout = model.layout
-    sources = [layout.source(column, layout.modes[mode]) or column for column in layout.columns]
-    return [BASE if column == MODE else source for column, source in zip(layout.columns, sources, strict=True)]
+    return [BASE if c == MODE else layout.source(c, layout.modes[mode]) or BASE for c in layout.columns]
 
 
-def _heaviest(
-    model: RiskModel, features: pd.DataFrame, horizon_days: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Numbers]:
+def _heaviest(model: RiskModel, features: pd.DataFrame, horizon_days: float) -> tuple[Places, Places, Numbers]:
     """Mode and interval of the hazard that carries most of P(H) in each row, and its part.
 
     Parts are measured in −log(1 − hazard), which adds up over modes and intervals.
@@ -103,32 +182,30 @@ def _heaviest(
     return mode, interval, flat.max(axis=1) / flat.sum(axis=1)
 
 
-def _reasons(model: RiskModel, features: pd.DataFrame, mode: int, interval: int, top: int) -> pd.DataFrame:
-    names, parts = contributions(model, features, mode, interval)
-    order = np.argsort(-np.abs(parts[:, :-1]), axis=1, kind="stable")[:, :top]
+def _strongest(features: pd.DataFrame, merged: Merged, share: Numbers, top: int) -> pd.DataFrame:
+    """The `top` quantities of every row, with the feature that words each."""
+    order = np.argsort(-np.abs(merged.sums), axis=1, kind="stable")[:, :top]
     rows, taken = np.arange(len(features)).repeat(order.shape[1]), order.ravel()
-    chosen = [names[place] for place in taken]
-    values = [_value(features, int(row), name) for row, name in zip(rows, chosen, strict=True)]
+    chosen = merged.features[rows, taken]
     return pd.DataFrame(
         {
             "asset_id": features["asset_id"].to_numpy()[rows],
             "as_of": features["as_of"].array[rows],
             "rank": np.tile(np.arange(1, order.shape[1] + 1), len(features)),
+            "quantity": np.asarray(merged.quantities, dtype=object)[taken],
             "feature": chosen,
-            "value": pd.Series(values, dtype=object),
-            "contribution": parts[rows, taken],
-            "failure_mode": model.layout.modes[mode],
-            "from_days": model.config.edges_days[interval],
-            "to_days": model.config.edges_days[interval + 1],
+            "value": pd.Series(_values(features, rows, chosen), dtype=object),
+            "contribution": merged.sums[rows, taken],
+            "merged": merged.counts[rows, taken],
+            "share": share[rows],
+            "base": merged.base[rows],
+            "log_odds": merged.log_odds[rows],
         }
     )
 
 
-def _width(model: RiskModel, mode: int, top: int) -> int:
-    """Reasons per row: `top`, or all features where there are fewer."""
-    return min(top, len({*_features(model, mode)} - {BASE}))
-
-
-def _value(features: pd.DataFrame, row: int, name: str) -> object:
-    value: object = features[name].iloc[row] if name in features.columns else None
-    return None if value is None or value != value else value  # noqa: PLR0124 - NaN, whatever its type
+def _values(features: pd.DataFrame, rows: Places, names: NDArray[np.object_]) -> list[object]:
+    """The value of a feature per row of reasons; None where it is missing."""
+    held = {name: features[name].astype(object).to_numpy() for name in set(names)}
+    found = [held[name][row] for row, name in zip(rows, names, strict=True)]
+    return [None if value is None or value != value else value for value in found]  # noqa: PLR0124 - NaN of any type
