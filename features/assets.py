@@ -76,8 +76,9 @@ def entries(snapshot: Snapshot, *, groups: Sequence[str] | None = None) -> Mappi
 
 
 def build_grid(
-    snapshot: Snapshot, cutoffs: Sequence[datetime], *, groups: Sequence[str] | None = None, say: Say = _silent
-) -> pa.Table:
+    snapshot: Snapshot, cutoffs: Sequence[datetime], *,
+    groups: Sequence[str] | None = None, keep: Collection[str] = (), say: Say = _silent,
+) -> pa.Table:  # fmt: skip
     """Features of every asset in service at every cut-off, ordered by asset and cut-off.
 
     Parameters
@@ -86,6 +87,8 @@ def build_grid(
         Instants that lie whole days apart.
     groups
         Only these groups.
+    keep
+        As in :func:`feature_set`.
     say
         Told what is under way.
 
@@ -96,12 +99,13 @@ def build_grid(
     """
     import pyarrow as pa
 
-    return pa.concat_tables(stream_grid(snapshot, cutoffs, groups=groups, say=say))
+    return pa.concat_tables(stream_grid(snapshot, cutoffs, groups=groups, keep=keep, say=say))
 
 
 def stream_grid(
-    snapshot: Snapshot, cutoffs: Sequence[datetime], *, groups: Sequence[str] | None = None, say: Say = _silent
-) -> Iterator[pa.Table]:
+    snapshot: Snapshot, cutoffs: Sequence[datetime], *,
+    groups: Sequence[str] | None = None, keep: Collection[str] = (), say: Say = _silent,
+) -> Iterator[pa.Table]:  # fmt: skip
     """As :func:`build_grid`, shard by shard of assets: memory is bounded by a shard."""
     if not cutoffs:
         raise ValueError("no cut-offs")
@@ -109,7 +113,7 @@ def stream_grid(
     numbers = sorted({lattice.number(c) for c in cutoffs})
     looks = looks_through(numbers)
     with _connected(snapshot) as con:
-        wanted = select(snapshot, con, groups)
+        wanted = select(snapshot, con, groups, keep)
         _lay_failures(con, snapshot, wanted, cutoffs)
         lay_cohort(snapshot, con)
         con.execute(f"CREATE TABLE wanted AS SELECT unnest({numbers}) AS m")

@@ -169,6 +169,8 @@ zone = "UTC"                 # IANA zone of sites that name none
 # capacities = [1, 2, 5]     # visits a day, for the figures of the report
 # threads = 2
 # seed = 1
+# owner = ""                 # who answers for the model, for its card; empty: the workspace's name
+# expires_days = 180         # after the last data that it was judged on; `score` says so from then on
 #
 # More keys of [risk], instants or days (a day means its cut-off); by default the history is divided by shares:
 #   start = 2024-01-01       the first cut-off that is learnt from

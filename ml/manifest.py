@@ -32,13 +32,15 @@ def write_manifest(folder: Path, files: Mapping[str, bytes]) -> str:
     return _digest(manifest)
 
 
-def read_checked(folder: Path, manifest_sha256: str) -> dict[str, bytes]:
+def read_checked(folder: Path, manifest_sha256: str, where: str = "") -> dict[str, bytes]:
     """Read the files of a folder, each as the manifest says, or none.
 
     Parameters
     ----------
     manifest_sha256
         The manifest's own hash, as :func:`write_manifest` returned it.
+    where
+        Whose files they are, for the message.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def read_checked(folder: Path, manifest_sha256: str) -> dict[str, bytes]:
         The manifest is missing or not the one that was written; a file is missing, unknown, a link, outside the
         folder, too large, or differs in size or hash.
     """
-    where = f"model in {folder.name}"
+    where = where or f"model in {folder.name}"
     listing = _listing(folder, manifest_sha256, where)
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
     unknown, missing = sorted(present - {*listing, MANIFEST}), sorted({*listing} - present)

@@ -168,7 +168,7 @@ class Registry:
             if client is None:
                 raise ModelError(f"no {alias}", where=f"model '{name}'", todo=f"Train one with `foremend train {name}`")
             found = self._found(client, name, alias, version)
-            files = self._fetch(client, str(found.run_id), found.tags.get(MANIFEST_TAG, ""))
+            files = self._fetch(client, found)
         return Stored(name, str(found.version), str(found.run_id), files, _expiry(found))
 
     def artifact(self, run_id: str, path: str) -> bytes | None:
@@ -267,12 +267,14 @@ class Registry:
             client.log_artifacts(run_id, scratch)
         return digest
 
-    def _fetch(self, client: MlflowClient, run_id: str, manifest_sha256: str) -> dict[str, bytes]:
-        """Read a run's model, checked against its manifest."""
+    def _fetch(self, client: MlflowClient, found: Any) -> dict[str, bytes]:
+        """Read a version's model, checked against its manifest."""
+        run_id, digest = str(found.run_id), found.tags.get(MANIFEST_TAG, "")
+        where = f"{found.name} version {found.version}"
         if not self.uri:
-            return read_checked(self._folder(run_id) / MODEL_FOLDER, manifest_sha256)
+            return read_checked(self._folder(run_id) / MODEL_FOLDER, digest, where)
         with tempfile.TemporaryDirectory(prefix="foremend-") as scratch:
-            return read_checked(Path(client.download_artifacts(run_id, MODEL_FOLDER, scratch)), manifest_sha256)
+            return read_checked(Path(client.download_artifacts(run_id, MODEL_FOLDER, scratch)), digest, where)
 
     def _folder(self, run_id: str) -> Path:
         """Where a run's artifacts lie in the local store: where MLflow lays them, but beside the database."""

@@ -65,6 +65,10 @@ class RiskConfig:
         Failures in training below which only the baseline is fitted.
     capacities
         K of recall at capacity.
+    owner
+        Who answers for the model, for its card; by default the workspace's name.
+    expires_days
+        How long after the last data that it was judged on a model may be relied on.
     threads, seed
         Intervals fitted side by side, each by one thread of LightGBM; and its seed. The same rows,
         configuration and seed give the same bytes, whatever the threads.
@@ -85,6 +89,8 @@ class RiskConfig:
     capacities: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 5)
     threads: Annotated[int, Field(ge=1)] = 2
     seed: int = 1
+    owner: str = ""
+    expires_days: _Positive = 180
 
     def __post_init__(self) -> None:
         edges, horizons = self.edges_days, self.horizons_days

@@ -8,7 +8,7 @@ the test window, so the figures printed are the figures of what serves.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,13 +19,14 @@ from features.workspace import Snapshot, Workspace
 from ml.audit import Audit, audit
 from ml.backtest import Backtest, as_data, backtest
 from ml.baseline import AGE, SERVICED
-from ml.champion import against_champion
-from ml.gates import Verdict
+from ml.card import CARD, expiry, model_card
+from ml.champion import examine, settle
+from ml.gates import Judgement, Verdict
 from ml.intervals import Interval, difference
 from ml.material import ANY, Material, gather
 from ml.policy import PolicyConfig
 from ml.quality import flat
-from ml.registry import CHALLENGER, CHAMPION, Registry, Run
+from ml.registry import Registry, Run
 from ml.risk import RiskConfig, RiskModel
 from ml.stacking import about
 from ml.stored import write
@@ -44,6 +45,10 @@ class TrainingReport:
 
     Attributes
     ----------
+    verdict
+        Why it has its alias.
+    gates
+        What every gate said.
     kind
         ``hazard``, or ``baseline`` where too little could be learnt.
     tested
@@ -58,6 +63,7 @@ class TrainingReport:
     run_id: str
     alias: str
     verdict: str
+    gates: Mapping[str, Verdict]
     kind: str
     features: int
     tested: Backtest
@@ -71,18 +77,24 @@ class TrainingReport:
             name: getattr(self, name)
             for name in ("version", "run_id", "alias", "verdict", "kind", "features", "seconds")
         }
+        own |= {"gates": {name: asdict(one) for name, one in self.gates.items()}}
         return as_data(self.tested) | own | {"notes": list(self.notes), "audit": asdict(self.audited)}
 
 
 def train_risk(
-    workspace: Workspace, *, promote: bool = False, mlflow_uri: str = "", say: Say = lambda _line: None
-) -> TrainingReport:
+    workspace: Workspace, *, promote: bool = False, reason: str = "", by: str = "", mlflow_uri: str = "",
+    say: Say = lambda _line: None,
+) -> TrainingReport:  # fmt: skip
     """Train, judge and register the failure-risk model of a workspace.
 
     Parameters
     ----------
     promote
-        Make the new version champion whatever the gate says.
+        Make the new version champion whatever the gates say.
+    reason
+        Why it is promoted, for the history.
+    by
+        Who trains; the operating system's user by default.
     mlflow_uri
         An MLflow server; the workspace's own store by default.
     say
@@ -108,14 +120,12 @@ def train_risk(
     model, notes = _learn(snapshot, material, say)
     tested = _test(workspace, model, material, say)
     say("Registering in MLflow")
-    verdict = (
-        Verdict(True, "promoted by hand") if promote else against_champion(registry, MODEL, model, tested, material)
-    )
-    stored = registry.log(MODEL, _run(snapshot, material, tested, verdict), write(model))
-    alias = CHAMPION if verdict.passed else CHALLENGER
-    registry.alias(MODEL, alias, stored.version)
+    judged = examine(registry, MODEL, snapshot, model, tested, material, audited)
+    stored = registry.log(MODEL, _run(snapshot, material, tested, judged, notes), write(model))
+    change = settle(registry, MODEL, stored.version, judged, by_hand=reason if promote else None, by=by)
     return TrainingReport(
-        version=stored.version, run_id=stored.run_id, alias=alias, verdict=verdict.reason, kind=model.kind,
+        version=stored.version, run_id=stored.run_id, alias=change.alias, verdict=change.reason, gates=judged.verdicts,
+        kind=model.kind,
         features=material.grid.shape[1] - 2, tested=tested, audited=audited, notes=notes,
         seconds=time.monotonic() - started,
     )  # fmt: skip
@@ -186,8 +196,10 @@ def _clock(told: FeatureSet, mode: str) -> str:
     return AGE if AGE in told.names else ""
 
 
-def _run(snapshot: Snapshot, material: Material, tested: Backtest, verdict: Verdict) -> Run:
-    workspace = snapshot.workspace.config
+def _run(
+    snapshot: Snapshot, material: Material, tested: Backtest, judged: Judgement, notes: tuple[str, ...]
+) -> Run:  # fmt: skip
+    workspace, fingerprint = snapshot.workspace.config, material.fingerprint()
     parameters = {f"risk.{name}": value for name, value in asdict(material.config).items()}
     parameters |= {f"split.{name}": value for name, value in asdict(material.split).items()}
     parameters |= {
@@ -195,13 +207,15 @@ def _run(snapshot: Snapshot, material: Material, tested: Backtest, verdict: Verd
         "failure_rule": workspace.failure_rule.version,
         "modes": ", ".join(material.modes),
         "feature_set": material.feature_set.fingerprint,
-        "data_fingerprint": material.fingerprint(),
+        "data_fingerprint": fingerprint,
         **{f"rows.{name}": len(rows) for name, rows in material.rows.items()},
     }
     return Run(
         parameters,
         flat((*tested.qualities, *tested.components)),
-        {"verdict": verdict.reason, "workspace": workspace.workspace.id},
+        {"verdict": judged.reason, "workspace": workspace.workspace.id} | judged.tags(),
+        {CARD: model_card(snapshot, material, tested, judged, notes, fingerprint).encode()},
+        expiry(material),
     )
 
 

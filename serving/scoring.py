@@ -128,7 +128,8 @@ def score(
         horizons=model.config.horizons_days,
     )  # fmt: skip
     scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id, now=workspace.now())
-    return replace(scored, notes=(*_stale(data, cutoff), *_placeholders(workspace), *_outdated(model, snapshot)))
+    told = (*_stale(data, cutoff), *_placeholders(workspace), *_outdated(model, snapshot), *stored.notes(cutoff))
+    return replace(scored, notes=told)
 
 
 def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd.DataFrame:

@@ -15,7 +15,6 @@ import pytest
 from features.errors import ConfigError, DataError, Fault
 from features.ingest import ingest
 from features.workspace import Workspace
-from ml.gates import not_worse
 from ml.material import gather
 from ml.protocol import SLICES, by_time
 from ml.registry import CHALLENGER, CHAMPION, Registry
@@ -218,7 +217,7 @@ def test_a_store_that_cannot_be_written_is_told_before_anything_is_fitted(worksp
     assert not any("Fitting" in line for line in said)
 
 
-# --- the division by time, and the gate ---------------------------------------------------------
+# --- the division by time -----------------------------------------------------------------------
 
 
 def split(config=None, days=365, assets=10):
@@ -260,14 +259,3 @@ def test_cut_offs_never_lie_whole_weeks_apart(max_rows, days):
 def test_instants_out_of_order_are_refused_by_name(name, day):
     with pytest.raises(ConfigError, match="train_until"):
         split(RiskConfig(**{name: T0 + timedelta(days=day)}))
-
-
-def test_the_gate_wants_both_ranking_and_distance():
-    now = {"average_precision": 0.50, "brier": 0.080}
-    assert not_worse({"average_precision": 0.495, "brier": 0.081}, now).passed
-    assert not not_worse({"average_precision": 0.45, "brier": 0.070}, now).passed
-    assert not not_worse({"average_precision": 0.60, "brier": 0.090}, now).passed
-    nothing = {"average_precision": float("nan"), "brier": 0.01}
-    assert "holds no failure" in not_worse(nothing, nothing).reason
-    assert not not_worse(nothing, nothing).passed
-    assert "0.600 against 0.500" in not_worse({"average_precision": 0.60, "brier": 0.070}, now).reason

@@ -20,6 +20,7 @@ from serving.auth import create_key
 from serving.cli import run
 from serving.settings import Settings
 
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fleet of 40 machines over 200 days, ingested and trained on, by the commands of a user."""
@@ -225,10 +226,13 @@ def test_a_night_on_old_data_says_so_beside_its_proposals(
     assert run(["-w", str(copy), "score", "--json"]) == 0
     said = capsys.readouterr()
     answer = json.loads(said.out)
-    (note,) = answer["notes"]
+    note, expired = answer["notes"]
     assert re.match(r"the newest row known by this cut-off is of 2025-12-3\d .* UTC, 18\d days before it", note)
     assert "foremend ingest" in note
     assert f"Note: {note}." in said.err.splitlines()
+    assert re.match(
+        r"risk version 1 expired at 2026-06-\d\d .* UTC, \[risk\] expires_days after the last data", expired
+    )
 
 
 @pytest.mark.parametrize(
