@@ -24,12 +24,16 @@ class Settings(BaseSettings):
         workspace's own SQLite file. Kept as a secret: it is never printed or logged.
     mlflow_uri
         Address of an MLflow server; where empty, the workspace's own store.
+    user
+        Whom the history of models names as the one who trained, promoted or rolled back; where empty,
+        the operating system's user.
     """
 
     model_config = SettingsConfigDict(env_prefix="FOREMEND_", frozen=True, extra="ignore")
 
     database_url: SecretStr | None = None
     mlflow_uri: str = ""
+    user: str = ""
 
 
 def load_settings() -> Settings:

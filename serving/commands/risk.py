@@ -33,31 +33,39 @@ def train() -> None:
 
 @train.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--promote", is_flag=True, help="Make the new version champion whatever the gate says.")
+@click.option("--promote", is_flag=True, help="Make the new version champion whatever the gates say.")
+@click.option("--reason", default="", help="Why it is promoted, for the history.  [with --promote]")
 @click.option(
     "--mlflow-uri", envvar="FOREMEND_MLFLOW_URI", default="", help="MLflow server.  [default: the local store]"
 )
 @click.pass_obj
-def risk(workspace: Path, as_json: bool, promote: bool, mlflow_uri: str) -> None:
+def risk(workspace: Path, as_json: bool, promote: bool, reason: str, mlflow_uri: str) -> None:
     """Train the failure-risk model, judge it on the last window, register it.
 
     \b
     foremend train risk
-    foremend -w fleet train risk --promote
+    foremend -w fleet train risk --promote --reason "the fleet has grown by half"
 
     The past is cut in three: training, a later slice for calibration, and a last window that is
-    looked at once. The age-only baseline is fitted and printed beside. Settings: [risk] in
-    foremend.toml.
+    looked at once. The age-only baseline is fitted and printed beside. The new version becomes
+    champion where it passes every gate, and challenger elsewhere; `foremend models` shows both.
+    Settings: [risk] in foremend.toml.
     """  # noqa: D301
     from features.workspace import Workspace
     from ml.train import train_risk
+    from serving.settings import load_settings
 
-    report = train_risk(Workspace.open(workspace), promote=promote, mlflow_uri=mlflow_uri, say=console.say)
+    if reason and not promote:
+        raise click.UsageError("--reason says why a version is promoted: it goes with --promote")
+    report = train_risk(
+        Workspace.open(workspace), promote=promote, reason=reason, by=load_settings().user, mlflow_uri=mlflow_uri,
+        say=console.say,
+    )  # fmt: skip
     if as_json:
         console.to_json(report.as_dict())
     else:
         _print(report)
-    console.say(f"Next: {console.command(workspace, 'score')}")
+    console.say(f"Next: {console.command(workspace, 'score' if report.alias == 'champion' else 'models')}")
 
 
 def _print(report: TrainingReport) -> None:
@@ -67,6 +75,8 @@ def _print(report: TrainingReport) -> None:
     print_audit(report.audited)
     for note in report.notes:
         console.say(f"Note: {note}.")
+    rows = [(name, "passed" if one.passed else "failed", one.reason) for name, one in report.gates.items()]
+    console.table(("gate", "", "why"), rows)
     console.say(f"Model risk version {report.version} is {report.alias}: {report.verdict}. Run {report.run_id}.")
 
 
@@ -107,7 +117,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     workspace.config.section("policy", PolicyConfig)  # a slip there is told before anything else
     engine = open_store(workspace, settings)
     registry = Registry(workspace.mlflow, settings.mlflow_uri)
-    if not registry.has("risk"):
+    if not registry.has("risk") and not registry.has("risk", "challenger"):
         todo = console.command(folder, "train risk" if workspace.pin().tables else "ingest")
         raise ModelError("no champion", where="model 'risk'", todo=f"First run `{todo}`")
     scored = score_assets(workspace, engine, registry, as_of=cutoff, say=console.say)

@@ -235,6 +235,21 @@ def test_a_night_on_old_data_says_so_beside_its_proposals(
     )
 
 
+def test_a_night_without_a_champion_is_told_how_the_challenger_becomes_one(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    copy = Path(shutil.copytree(folder, tmp_path / "fleet"))
+    client = MlflowClient(tracking_uri=f"sqlite:///{copy}/mlflow/mlflow.db")
+    client.delete_registered_model_alias("risk", "champion")
+    client.set_registered_model_alias("risk", "challenger", "1")
+    assert run(["-w", str(copy), "score"]) == 2
+    assert "no champion; version 1 is challenger. See why with `foremend models`" in capsys.readouterr().err
+    assert run(["-w", str(copy), "promote", "1"]) == 0
+    assert run(["-w", str(copy), "score"]) == 0
+
+
 @pytest.mark.parametrize(
     ("as_of", "sentence"),
     [
