@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from features.wording import singular
 from ml.policy import PolicyConfig
 
 if TYPE_CHECKING:
@@ -111,11 +112,10 @@ def _figures(tested: Backtest) -> Iterator[str]:
     yield ""
     low, high = tested.advantage.low, tested.advantage.high
     yield f"Average precision within {tested.decision_days:g} d less that of age alone: {low:+.3f} to {high:+.3f}."
+    yield ""
     for at in tested.quality("model", tested.decision_days).at_capacity:
-        yield (
-            f"With {at.k:,} visits a day {at.caught:.0%} of {at.events:,} failures are met more than "
-            f"{at.min_lead_days:g} d ahead."
-        )
+        told = f"- With {at.k:,} visits a day {at.caught:.0%} of {at.events:,} failures are met more than {at.min_lead_days:g} d ahead."
+        yield singular(told)
 
 
 def _sure(quality: Quality, name: str) -> str:

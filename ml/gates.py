@@ -124,7 +124,7 @@ def within_cost(candidate: Candidate) -> Verdict:
         return Verdict(True, "no visits to count: no crew in [policy], or assets on clocks of their own")
     if not replay.run_to_failure:
         return Verdict(True, f"the test window holds no failure that its {replay.visits:,} visits could have saved")
-    figures = f"{replay.cost:,.6g} with {replay.visits:,} visits against {replay.run_to_failure:,.6g} without"
+    figures = f"{_amount(replay.cost)} with {replay.visits:,} visits against {_amount(replay.run_to_failure)} without"
     if replay.cost > replay.run_to_failure:
         return Verdict(False, f"costs more than doing nothing over the test window: {figures}")
     return Verdict(True, f"costs no more than doing nothing over the test window: {figures}")
@@ -189,6 +189,11 @@ class Judgement:
 def judge_all(candidate: Candidate) -> Judgement:
     """Ask every gate, also after one has failed: a reader wants to know all that is wrong."""
     return Judgement({name: gate.judge(candidate) for name, gate in GATES.items()})
+
+
+def _amount(cost: float) -> str:
+    """A cost for a sentence, to three figures at least."""
+    return f"{cost:,.0f}" if cost >= 100 else f"{cost:.3g}"
 
 
 def _failures(quality: Quality) -> int:

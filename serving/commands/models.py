@@ -49,7 +49,7 @@ def models(folder: Path, as_json: bool, card: str | None) -> None:
     history = registry.history(MODEL)
     if as_json:
         console.to_json({"model": MODEL, "versions": [_as_data(one) for one in versions],
-                         "history": [asdict(change) for change in history]})  # fmt: skip
+                         "history": [asdict(one) | {"at": one.at and one.at.isoformat()} for one in history]})  # fmt: skip
     elif versions:
         _print(versions, history)
     else:

@@ -191,4 +191,8 @@ def test_visits_may_cost_as_much_as_doing_nothing_and_no_more(cost, nothing):
 def test_what_no_failure_can_tell_passes_with_a_note():
     assert "no failure" in judged("within_cost", replay=Replay(7, 0, 0, 7.0, 0.0)).reason
     assert judged("within_cost", replay=Replay(7, 0, 0, 7.0, 0.0)).passed
+    assert (
+        "4,257,600 with 7 visits against 6.5 without"
+        in judged("within_cost", replay=Replay(7, 0, 2, 4257600.0, 6.5)).reason
+    )
     assert "no visits to count" in judged("within_cost", replay=None).reason
