@@ -82,6 +82,7 @@ class _Baseline:
     table: str = "readings"
     reset: str = ""
     unit: str = ""
+    measures: tuple[Literal["z", "shift"], ...] = ("z",)
 
 
 @_checked
@@ -235,7 +236,8 @@ def _statistics(name: str, s: _Statistics) -> Entry:
 
 
 def _baseline(name: str, s: _Baseline) -> Entry:
-    return Baseline(name, s.table, s.column, s.days, s.windows, Events("service", s.reset) if s.reset else None, s.unit)
+    reset = Events("service", s.reset) if s.reset else None
+    return Baseline(name, s.table, s.column, s.days, s.windows, reset, s.unit, measures=s.measures)
 
 
 def _events(name: str, s: _Count | _Since) -> Events:

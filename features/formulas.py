@@ -96,9 +96,13 @@ class Formulas:
         index = self.need.baselines.index(entry)
         n, s, q = (self.sql_of(f"b{index}{key}") for key in ("n", "s", "q"))
         level, std = f"({self._centre(entry)} + {s} / nullif({n}, 0))", deviation(n, s, q)
+        shifts = {window: f"({self._mean(entry, window)} - {level})" for window in entry.windows}
         # Of a window that is the baseline the difference is 0, and would be what order the rows were summed in.
-        scores = (f"round(({self._mean(entry, window)} - {level}) / nullif({std}, 0e0), 9)" for window in entry.windows)
-        return [level, std, *scores]
+        made = {
+            "z": [f"round({shift} / nullif({std}, 0e0), 9)" for shift in shifts.values()],
+            "shift": list(shifts.values()),
+        }
+        return [level, std, *(sql for measure in entry.measures for sql in made[measure])]
 
     def _silence(self, entry: Silence) -> list[str]:
         day, window = (self.sql_of(self.need.part("n", ROWS, w).name) for w in (1.0, float(entry.window)))

@@ -28,7 +28,7 @@ ch. 10-11; why views end so: ``docs/decisions/0008-risk-model.md``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -75,6 +75,12 @@ class Labels:
     event: Flags
     known: Flags
     failed: Flags
+
+    def take(self, rows: Flags) -> Labels:
+        """The labels of some of the rows."""
+        return replace(
+            self, at_risk=self.at_risk[rows], event=self.event[rows], known=self.known[rows], failed=self.failed[rows]
+        )
 
 
 def label(
@@ -238,8 +244,8 @@ def record_ends(snapshot: Snapshot) -> pd.Series[pd.Timestamp]:
         return pd.Series([], index=pd.Index([], dtype=str), dtype="datetime64[us, UTC]")
     with snapshot.connect() as con:
         frame = con.sql("SELECT asset_id, max(event_time) AS ended_at FROM readings GROUP BY asset_id").to_df()
-    ends: pd.Series[pd.Timestamp] = frame.set_index("asset_id")["ended_at"]
-    return ends.dt.tz_convert("UTC")
+    ends: pd.Series[pd.Timestamp] = pd.to_datetime(frame.set_index("asset_id")["ended_at"], utc=True)
+    return ends
 
 
 def censorings(snapshot: Snapshot) -> pd.DataFrame:

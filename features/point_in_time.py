@@ -239,10 +239,13 @@ class Baseline:
 
     The baseline is made of the first `days` days after the last known reset, from the first daily
     cut-off not before it; where no reset is known, of the first days with rows. ``z`` is the mean
-    of a short window less the baseline's, in the baseline's standard deviations.
+    of a short window less the baseline's, in the baseline's standard deviations; ``shift`` is the same
+    in the column's own unit, where a spread of few days would be mostly noise.
 
     Attributes
     ----------
+    measures
+        ``z``, ``shift``, or both.
     label
         What the column is called; as in the catalogue by default.
     """
@@ -255,10 +258,11 @@ class Baseline:
     reset: Events | None = None
     unit: str = ""
     entity: str = "asset_id"
+    measures: tuple[str, ...] = ("z",)
     label: Words | None = field(default=None, compare=False, repr=False)
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
-        """Mean and standard deviation of the baseline, then z per window."""
+        """Mean and standard deviation of the baseline, then every measure per window."""
         stem, of, own = f"{self.name}_{self.column}", self.label or column_words(self.column), self._own()
         mean = Words(f"mean of {of.en}, {own.en}", f"{after(of.zh, '自身基线均值')}（{own.zh}）")
         std = Words(f"standard deviation of {of.en}, {own.en}", f"{after(of.zh, '自身基线标准差')}（{own.zh}）")
@@ -269,14 +273,15 @@ class Baseline:
             Feature(f"{stem}_baseline_std", "number", self.unit, std, self.table, group, quantity=quantity, sentence=spread),
             *(
                 Feature(
-                    f"{stem}_z_{window_name(w)}", "number", "standard deviations",
+                    f"{stem}_{measure}_{window_name(w)}", "number", self.unit if measure == "shift" else "standard deviations",
                     Words(
                         f"mean of {of.en} over the last {length_words(w).en} against its {own.en}",
                         f"{of.zh} {length_words(w).zh}均值相对自身基线（{own.zh}）",
                     ),
-                    self.table, group, w, quantity=quantity, sentence=sentences.baseline_z(of, w),
+                    self.table, group, w, quantity=quantity,
+                    sentence=sentences.baseline_shift(of, w, None if measure == "z" else self.unit),
                 )
-                for w in self.windows
+                for measure in self.measures for w in self.windows
             ),
         )  # fmt: skip
 

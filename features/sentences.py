@@ -15,7 +15,7 @@ from types import MappingProxyType
 from features.wording import Words, after, column_words, days_words, length_words
 
 __all__ = [
-    "IN_SERVICE", "PLURAL", "VALUE", "WARRANTY", "Sentence", "ahead", "attribute", "baseline_level", "baseline_z", "calendar",
+    "IN_SERVICE", "PLURAL", "VALUE", "WARRANTY", "Sentence", "ahead", "attribute", "baseline_level", "baseline_shift", "calendar",
     "count", "delivered", "delivery", "due", "open_now", "plain", "since", "since_reset", "statistic",
 ]  # fmt: skip
 
@@ -128,15 +128,16 @@ def baseline_level(of: Words, *, spread: bool, unit: str = "") -> Sentence:
     return _is(Words(f"{what.en} {of.en} in its own baseline", _zh(of.zh, f"自身基线{what.zh}")), unit)
 
 
-def baseline_z(of: Words, window: float) -> Sentence:
-    """Of the mean of a window, in standard deviations of the column's own baseline."""
+def baseline_shift(of: Words, window: float, unit: str | None) -> Sentence:
+    """Of the mean of a window against the column's own baseline: in its standard deviations, or in a unit."""
     long = length_words(window)
     mean, zh = f"mean of {of.en} over {_apart(long.en)}", f"{long.zh}均值"
+    sigma = "σ" if unit is None else ""
     return Sentence(
-        Words(f"{mean} is {VALUE}σ above its own baseline", _zh(of.zh, f"{zh}比自身基线高 {VALUE}σ")),
+        Words(f"{mean} is {VALUE}{sigma} above its own baseline", _zh(of.zh, f"{zh}比自身基线高 {VALUE}{sigma}")),
         _unknown(f"{mean} against its own baseline", _zh(of.zh, f"{zh}相对自身基线的偏离")),
-        Words(f"{mean} is {VALUE}σ below its own baseline", _zh(of.zh, f"{zh}比自身基线低 {VALUE}σ")),
-        Words(f"{mean} is at its own baseline", _zh(of.zh, f"{zh}与自身基线持平")), digits=DAYS,
+        Words(f"{mean} is {VALUE}{sigma} below its own baseline", _zh(of.zh, f"{zh}比自身基线低 {VALUE}{sigma}")),
+        Words(f"{mean} is at its own baseline", _zh(of.zh, f"{zh}与自身基线持平")), digits=DAYS, unit=unit or "",
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Literal
 
 import numpy as np
@@ -116,14 +116,18 @@ class Audit:
 
 def audit(snapshot: Snapshot, material: Material, say: Say = lambda _: None) -> Audit:
     """Audit the material of a training."""
-    own = [name for name, group in snapshot.workspace.config.features.items() if group.sql]
+    taught = list(material.config.groups) or None
+    own = [
+        name for name, group in snapshot.workspace.config.features.items() if group.sql and name in (taught or [name])
+    ]
     cutoffs = sorted(material.grid["as_of"].unique())
-    rounds: list[tuple[list[str] | None, list[datetime]]] = [(None, _spread(cutoffs, INSTANTS))]
+    rounds: list[tuple[list[str] | None, list[datetime]]] = [(taught, _spread(cutoffs, INSTANTS))]
     rounds += [(own, _spread(cutoffs, INSTANTS_OF_SQL))] if own else []
     found: dict[str, Leak] = {}
     values = 0
     for groups, instants in rounds:
-        say(f"Auditing for leaks: {'groups in SQL' if groups else 'all features'} again at {len(instants)} cut-offs")
+        what = "groups in SQL" if groups == own else "all features"
+        say(f"Auditing for leaks: {what} again at {len(instants)} cut-offs")
         for as_of, table in zip(instants, rebuild(snapshot, instants, groups=groups), strict=True):
             built = material.grid[material.grid["as_of"] == as_of]
             again = table.to_pandas()
@@ -211,7 +215,10 @@ def presence(rows: pd.DataFrame, labels: Labels, features: Iterable[str], horizo
 
 
 def split(material: Material) -> Iterator[Leak]:
-    """Slices with a label that ends after the first cut-off of the next."""
+    """Slices with a label that ends after the first cut-off of the next; by asset, slices that share an asset."""
+    if material.split.owners:
+        yield from _shared(material)
+        return
     horizons = [pd.Timedelta(days=h) for h in material.config.horizons_days]
     for name, following in pairwise(SLICES):
         rows, labels = material.rows[name], material.labels[name]
@@ -223,6 +230,14 @@ def split(material: Material) -> Iterator[Leak]:
                 asset, as_of = str(rows["asset_id"].iloc[at]), rows["as_of"].iloc[at]
                 sentence = f"a label of {name}, {asset} at {as_of:%Y-%m-%d %H:%M} UTC + {horizon.days} days, ends after {following} begins"
                 yield Leak("split", "", int(late.sum()), len(rows), asset, as_of, sentence)
+
+
+def _shared(material: Material) -> Iterator[Leak]:
+    for one, other in combinations(SLICES, 2):
+        both = set(material.rows[one]["asset_id"]) & set(material.rows[other]["asset_id"])
+        if both:
+            sentence = f"{len(both)} assets are in {one} and in {other}, {min(both)} among them"
+            yield Leak("split", "", len(both), material.grid["asset_id"].nunique(), min(both), None, sentence)
 
 
 def _spread(cutoffs: Sequence[datetime], count: int) -> list[datetime]:

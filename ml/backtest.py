@@ -1,6 +1,6 @@
 """A backtest of the risk recipe: fit on the past, judge once on the last window, count what it is worth.
 
-One protocol, declared in the result: ``by_time`` (:mod:`ml.protocol`). ``train`` registers the very
+The protocol stands in the result: by time or by asset (:mod:`ml.protocol`). ``train`` registers the very
 model that its backtest judged; ``backtest`` judges and registers nothing. The form of
 :meth:`Backtest.as_data` is described in ``docs/backtest.md``.
 """
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -19,12 +20,15 @@ from ml.economics import Economics, Nights, compare
 from ml.intervals import Interval, difference
 from ml.material import Material
 from ml.policy import PolicyConfig
-from ml.protocol import SliceName, Split
+from ml.protocol import Protocol, SliceName, Split
 from ml.quality import Quality, judge, judge_modes
+from ml.remaining import LifeQuality, Rul, days_left, judge_life
 from ml.risk import RiskModel
 
 __all__ = ["SCHEMA", "Backtest", "as_data", "backtest", "without_nan"]
 
+LARGE, FLEET_SHARES = 1_000, (0.001, 0.01, 0.05)
+"""Assets from which a handful of visits says nothing of the ranking, and the shares of the fleet that do."""
 SCHEMA = 1
 """Version of the form of :func:`as_data`; a field is never renamed without a new one."""
 
@@ -39,52 +43,98 @@ class Backtest:
         Rows (asset, cut-off) per slice.
     failures
         Failures inside the training slice.
+    kind
+        What the model is: ``trees``, ``logistic`` or ``baseline``.
     qualities
-        ``model``, then ``baseline`` (age only), at every horizon of the test window.
+        ``model``, then what was fitted beside it and does not serve (``trees``, ``logistic``), then ``baseline``
+        (age only), each at every horizon of the test window.
     components
         The model at every horizon, each failure mode alone; empty where there is but one.
     advantage
         Average precision of the model less that of the age-only baseline at the decision horizon, with
         what 95 % of fleets like this one would show.
     economics
-        Every rule for visits at every capacity, over the test window.
+        Every rule for visits at every capacity, over the test window; none by asset, where no calendar is shared.
+    life
+        Remaining life, restricted to the longest horizon: the model's, then the baseline's.
+    rul
+        Whether the model may say it, as the calibration slice showed.
     """
 
-    protocol: Literal["by_time"]
+    protocol: Protocol
     split: Split
     modes: tuple[str, ...]
     rows: Mapping[str, int]
     failures: int
     decision_days: float
+    kind: str
     qualities: tuple[Quality, ...]
     components: tuple[Quality, ...]
     advantage: Interval
     economics: tuple[Economics, ...]
+    life: tuple[LifeQuality, ...]
+    rul: Rul
 
     def quality(self, model: str, horizon_days: float) -> Quality:
-        """Figures of ``model`` (``model`` or ``baseline``) at a horizon; KeyError where there are none."""
+        """Figures of a model, by its name in the report, at a horizon; KeyError where there are none."""
         for quality in self.qualities:
             if quality.model == model and quality.horizon_days == horizon_days:
                 return quality
         raise KeyError((model, horizon_days))
 
 
-def backtest(model: RiskModel, material: Material, policy: PolicyConfig) -> Backtest:
-    """Judge a fitted model on the test window of its material."""
-    rows, labels = material.rows["test"], material.labels["test"]
-    ours, theirs = model.probabilities(rows), model.baseline_probabilities(rows)
-    capacities = tuple(sorted({*material.config.capacities, policy.capacity_per_run} - {0}))
+def backtest(
+    model: RiskModel, material: Material, policy: PolicyConfig, beside: Mapping[str, RiskModel] = MappingProxyType({})
+) -> Backtest:
+    """Judge a fitted model on the test window of its material.
+
+    Parameters
+    ----------
+    beside
+        Models that do not serve and are published with it, by name.
+    """
+    rows, labels, config = material.rows["test"], material.labels["test"], material.config
+    answers = {"model": model.probabilities(rows)}
+    answers |= {name: other.probabilities(rows) for name, other in beside.items()}
+    answers["baseline"] = model.baseline_probabilities(rows)
     return Backtest(
-        protocol="by_time", split=material.split, modes=material.modes,
+        protocol=material.split.protocol, split=material.split, modes=material.modes,
         rows={name: len(part) for name, part in material.rows.items()}, failures=material.taught(),
-        decision_days=material.config.decision_days,
-        qualities=(*judge("model", ours, labels, material.failures, material.config.capacities),
-                   *judge("baseline", theirs, labels, material.failures, material.config.capacities)),
-        components=judge_modes("model", ours, model.by_mode(rows), labels),
-        advantage=_advantage(ours, theirs, material),
-        economics=compare(_nights(model.probabilities(material.rows["calibrate"]), material, "calibrate"),
-                          _nights(ours, material, "test"), policy, capacities),
+        decision_days=config.decision_days, kind=model.kind,
+        qualities=tuple(
+            quality for name, answer in answers.items()
+            for quality in judge(name, answer, labels, material.failures, _capacities(material))
+        ),
+        components=judge_modes("model", answers["model"], model.by_mode(rows), labels),
+        advantage=_advantage(answers["model"], answers["baseline"], material),
+        economics=_economics(model, answers["model"], material, policy), life=_life(model, material), rul=model.rul,
     )  # fmt: skip
+
+
+def _capacities(material: Material) -> tuple[int, ...]:
+    """K of ``[risk]``; in a large fleet also .1, 1 and 5 % of its assets."""
+    fleet = material.rows["test"].groupby("as_of").size().median()
+    shares = [math.ceil(fleet * share) for share in FLEET_SHARES] if fleet >= LARGE else []
+    return tuple(sorted({*material.config.capacities, *shares}))
+
+
+def _life(model: RiskModel, material: Material) -> tuple[LifeQuality, ...]:
+    """Remaining life on the test rows whose longest window was seen."""
+    limit = material.config.horizons_days[-1]
+    rows = material.rows["test"][material.labels["test"].known[:, -1]]
+    left, assets = days_left(rows, material.failures, limit), rows["asset_id"].tolist()
+    both = (("model", model), ("baseline", replace(model, hazards=())))
+    return tuple(judge_life(name, each.restricted(rows), left, assets, limit) for name, each in both)
+
+
+def _economics(
+    model: RiskModel, tested: pd.DataFrame, material: Material, policy: PolicyConfig
+) -> tuple[Economics, ...]:
+    if material.split.protocol == "by_asset":
+        return ()
+    capacities = tuple(sorted({*material.config.capacities, policy.capacity_per_run} - {0}))
+    tuning = model.probabilities(material.rows["calibrate"])
+    return compare(_nights(tuning, material, "calibrate"), _nights(tested, material, "test"), policy, capacities)
 
 
 def _advantage(ours: pd.DataFrame, theirs: pd.DataFrame, material: Material) -> Interval:
@@ -109,7 +159,7 @@ def _nights(probabilities: pd.DataFrame, material: Material, name: SliceName) ->
 
 def as_data(tested: Backtest) -> dict[str, Any]:
     """A backtest as plain data; instants in ISO 8601, a figure that is not defined is null."""
-    data = asdict(tested) | {"schema": SCHEMA}
+    data = asdict(tested) | {"schema": SCHEMA, "split": tested.split.as_dict()}
     data["economics"] = [
         one | {"relative": kept.replayed.relative}
         for one, kept in zip(data["economics"], tested.economics, strict=True)

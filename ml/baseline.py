@@ -76,6 +76,7 @@ def fit_weibulls(
     *,
     clocks: Mapping[str, str],
     edges_days: Sequence[float],
+    weight: Numbers | None = None,
 ) -> tuple[Weibull, ...]:
     """Fit one Weibull per mode.
 
@@ -85,18 +86,22 @@ def fit_weibulls(
         Shape (rows, modes, intervals).
     clocks
         Mode → the feature that is its clock (empty for none), in the order of the modes.
+    weight
+        How many rows each stands for; one each by default.
     """
+    counts = np.ones(len(features)) if weight is None else weight
     fitted = []
     for place, clock in enumerate(clocks.values()):
         days = _clock(features, clock)
-        fitted.append(_fit(days, at_risk[:, place], event[:, place], clock, np.asarray(edges_days, dtype=float)))
+        edges = np.asarray(edges_days, dtype=float)
+        fitted.append(_fit(days, at_risk[:, place], event[:, place], clock, edges, counts))
     return tuple(fitted)
 
 
-def _fit(days: Numbers, at_risk: Flags, event: Flags, clock: str, edges: Numbers) -> Weibull:
+def _fit(days: Numbers, at_risk: Flags, event: Flags, clock: str, edges: Numbers, weight: Numbers) -> Weibull:
     from scipy.optimize import minimize
 
-    rate = float((event.sum() + 0.5) / max((at_risk * np.diff(edges)).sum(), 1.0))
+    rate = float((weight @ event.sum(axis=1) + 0.5) / max(weight @ (at_risk * np.diff(edges)).sum(axis=1), 1.0))
     known = ~np.isnan(days)
     age, quiet, failed = np.maximum(days[known], 0.0), (at_risk & ~event)[known], event[known]
     if not failed.any():
@@ -104,14 +109,15 @@ def _fit(days: Numbers, at_risk: Flags, event: Flags, clock: str, edges: Numbers
     # Who is at risk in an interval was quiet in those before it: quiet intervals add up from the age to the last one's end.
     low_quiet, high_quiet = age, age + edges[quiet.sum(axis=1)]
     rows, intervals = np.nonzero(failed)
+    counts, counts_failed = weight[known], weight[known][rows]
     low_failed, high_failed = age[rows] + edges[intervals], age[rows] + edges[intervals + 1]
     unit = float(high_quiet.mean()) or 1.0  # the clock in its own mean: keeps both parameters near 1
 
     def loss(parameters: Numbers) -> float:
         shape, scale = np.exp(parameters)
-        spent = ((high_quiet / unit / scale) ** shape - (low_quiet / unit / scale) ** shape).sum()
+        spent = counts @ ((high_quiet / unit / scale) ** shape - (low_quiet / unit / scale) ** shape)
         passed = (high_failed / unit / scale) ** shape - (low_failed / unit / scale) ** shape
-        gained = np.log(-np.expm1(-np.maximum(passed, 1e-300))).sum()
+        gained = counts_failed @ np.log(-np.expm1(-np.maximum(passed, 1e-300)))
         return float(spent - gained + 0.5 * parameters[0] ** 2)
 
     start = np.array([0.0, -np.log(rate * unit)])

@@ -1,7 +1,7 @@
 """The hazard of one interval: the chance to fail in it, for who reaches its start.
 
-A gradient-boosted classifier on the rows at risk, or a constant rate where too few failed;
-then, where it lowers the Brier score on later rows, a Platt line on its log-odds. The line
+Boosted trees or a line over the rows at risk, or a constant rate where too few failed; then, where
+it lowers the Brier score on later rows, a Platt line on its log-odds. The Platt line
 rises, so no ranking within an interval changes, and survival multiplied over intervals stays
 coherent over horizons after calibration too.
 
@@ -13,26 +13,26 @@ Tutz and Schmid, *Modeling Discrete Time-to-Event Data* (2016), ch. 3 and 8.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml import metrics
+from ml.logistic import Design, Linear
 from ml.stacking import Matrix
+from ml.trees import Binned, TreeConfig, Trees
 
-if TYPE_CHECKING:
-    import lightgbm
-
-__all__ = ["ENOUGH_EVENTS", "Hazard", "Lesson", "boosting", "calibrate", "combine", "fit_hazards"]
+__all__ = [
+    "ENOUGH_EVENTS", "Constant", "Hazard", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards",
+]  # fmt: skip
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Learner = Literal["trees", "logistic"]
 
 ENOUGH_EVENTS = 20
 """Rows with an event below which a constant rate is all that an interval can teach."""
@@ -42,34 +42,43 @@ _LIMIT = 1e-9
 
 
 @dataclass(frozen=True)
+class Constant:
+    """Log-odds that no column moves: all that too few failures can teach."""
+
+    log_odds: float
+
+    def raw(self, matrix: Matrix, _threads: int = 1) -> Numbers:
+        """Log-odds, shape (rows,)."""
+        return np.full(len(matrix), self.log_odds)
+
+    def contributions(self, matrix: Matrix, _threads: int = 1) -> Numbers:
+        """What each column adds, which is nothing, shape (rows, columns + 1); the last column is the base."""
+        parts = np.zeros((len(matrix), matrix.shape[1] + 1))
+        parts[:, -1] = self.log_odds
+        return parts
+
+
+Scorer: TypeAlias = Trees | Linear | Constant
+"""What gives a hazard its log-odds: ``raw`` and ``contributions``, both of a matrix and a number of threads."""
+
+
+@dataclass(frozen=True)
 class Hazard:
     """A fitted hazard.
 
     Attributes
     ----------
-    text
-        The LightGBM model; empty where the hazard is the constant `rate`.
     slope, intercept
         The Platt line: log-odds become ``slope · log-odds + intercept``.
     """
 
-    text: str
-    rate: float
+    scorer: Scorer
     slope: float = 1.0
     intercept: float = 0.0
 
-    @cached_property
-    def booster(self) -> lightgbm.Booster:
-        """The model, read from its text: what serves is what is stored."""
-        import lightgbm
-
-        return lightgbm.Booster(model_str=self.text)
-
     def raw(self, matrix: Matrix, threads: int) -> Numbers:
         """Log-odds before calibration, shape (rows,)."""
-        if not self.text:
-            return np.full(len(matrix), _logit(np.array([self.rate]))[0])
-        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=threads), dtype=float)
+        return self.scorer.raw(matrix, threads)
 
     def probability(self, matrix: Matrix, threads: int) -> Numbers:
         """Hazard per row, in (0, 1), calibrated."""
@@ -78,48 +87,11 @@ class Hazard:
     def contributions(self, matrix: Matrix, threads: int) -> Numbers:
         """What each column adds to the calibrated log-odds; the last column is the base.
 
-        Rows sum to the log-odds of :meth:`probability` (TreeSHAP, scaled by the Platt line).
+        Rows sum to the log-odds of :meth:`probability`.
         """
-        if not self.text:
-            parts = np.zeros((len(matrix), matrix.shape[1] + 1))
-            parts[:, -1] = self.raw(matrix, threads)
-        else:
-            parts = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=threads), dtype=float)
-        parts = self.slope * parts
+        parts = self.slope * self.scorer.contributions(matrix, threads)
         parts[:, -1] += self.intercept
         return parts
-
-
-def boosting(events: float, rows: int, *, seed: int) -> tuple[int, dict[str, Any]]:
-    """Trees and parameters by the number of distinct failures that an interval can teach from.
-
-    Small trees and large leaves where failures are few (``docs/decisions/0008``). Compared on the
-    calibration slices only, average precision within 7 days, azure-pdm and demo fleet (one seed):
-
-    =============================== ===== =====
-    as below                        .629  .191
-    150 trees at rate .05           .626  .193
-    every tree sees all features    .628  .185
-    100 trees at rate .1            .614  .180
-    as below, 15 leaves             .616  .165
-    =============================== ===== =====
-
-    So a slow rate and small trees help; that a tree sees three features of ten makes no difference
-    beyond the noise, and is for speed (by column: by row, every tree would count all features). The
-    larger form from 2,000 failures on is a guess: no set here has so many. One thread per fit:
-    where cores are shared, threads that wait for each other at every split cost more than they
-    save (354 s with two, 80 s with one, on two cores under load).
-    """
-    leaves, trees = (7, 100) if events < 2_000 else (15, 200)
-    return trees, {
-        **BINNING, "objective": "binary", "num_leaves": leaves, "learning_rate": 0.07, "lambda_l2": 1.0,
-        "min_data_in_leaf": int(min(200, max(20, rows // 50))), "cat_smooth": 10.0, "feature_fraction": 0.3,
-        "seed": seed, "deterministic": True, "force_col_wise": True, "num_threads": 1,
-    }  # fmt: skip
-
-
-BINNING: Mapping[str, Any] = MappingProxyType({"max_bin": 255, "feature_pre_filter": False, "verbosity": -1})
-"""How columns are cut into bins: once for all intervals."""
 
 
 @dataclass(frozen=True)
@@ -134,36 +106,49 @@ class Lesson:
         Whether each of them failed in the interval.
     events
         Distinct failures among them: daily rows see one failure many times.
+    weight
+        How many rows each stands for; None where each is one.
     """
 
     rows: NDArray[np.intp]
     event: Flags
     events: float
+    weight: Numbers | None = None
+
+    @property
+    def log_odds(self) -> float:
+        """Of the rate, by Jeffreys: never 0, never 1."""
+        weight = np.ones(len(self.event)) if self.weight is None else self.weight
+        rate = (weight[self.event].sum() + 0.5) / (weight.sum() + 1.0)
+        return float(np.log(rate) - np.log1p(-rate))
 
 
 def fit_hazards(
-    matrix: Matrix, lessons: Sequence[Lesson], *, categorical: Sequence[int], threads: int, seed: int
+    matrix: Matrix,
+    lessons: Sequence[Lesson],
+    *,
+    learner: Learner,
+    categorical: Sequence[int],
+    threads: int,
+    seed: int,
+    trees: TreeConfig | None = None,
 ) -> tuple[Hazard, ...]:
-    """Fit every interval, `threads` of them side by side."""
-    import lightgbm
+    """Fit every interval by a learner; a constant where there are too few of either outcome."""
+    teacher = (
+        Design.of(matrix, categorical=categorical)
+        if learner == "logistic"
+        else Binned(matrix, categorical=categorical, threads=threads, seed=seed, config=trees or TreeConfig())
+    )
 
-    settings = {**BINNING, "num_threads": threads}
-    binned = lightgbm.Dataset(matrix, np.zeros(len(matrix)), categorical_feature=list(categorical), params=settings)
-    binned.construct()
+    def taught(lesson: Lesson) -> Hazard:
+        if min(lesson.event.sum(), (~lesson.event).sum()) < ENOUGH_EVENTS:
+            return Hazard(Constant(lesson.log_odds))
+        if isinstance(teacher, Design):
+            return Hazard(teacher.fit(lesson.rows, lesson.event, lesson.weight))
+        return Hazard(teacher.fit(lesson.rows, lesson.event, lesson.events, lesson.weight))
 
-    def fit(lesson: Lesson) -> Hazard:
-        event = lesson.event
-        rate = float((event.sum() + 0.5) / (len(event) + 1.0))  # Jeffreys: never 0, never 1
-        if min(event.sum(), (~event).sum()) < ENOUGH_EVENTS:
-            return Hazard("", rate)
-        trees, parameters = boosting(lesson.events, len(event), seed=seed)
-        data = binned.subset(lesson.rows.tolist(), params=parameters).construct()
-        data.set_label(event.astype(np.float32))
-        text: str = lightgbm.train(parameters, data, trees).model_to_string()
-        return Hazard(text, rate)
-
-    with ThreadPoolExecutor(threads) as pool:
-        return tuple(pool.map(fit, lessons))
+    with ThreadPoolExecutor(threads if learner == "trees" else 1) as pool:  # a line's algebra has threads of its own
+        return tuple(pool.map(taught, lessons))
 
 
 def calibrate(hazard: Hazard, matrix: Matrix, event: Flags, *, threads: int) -> Hazard:
@@ -176,7 +161,7 @@ def calibrate(hazard: Hazard, matrix: Matrix, event: Flags, *, threads: int) -> 
         and judged on the second; if it holds, it is fitted on all.
     """
     half = len(event) // 2
-    if not hazard.text or min(event[:half].sum(), event[half:].sum()) < ENOUGH_EVENTS:
+    if isinstance(hazard.scorer, Constant) or min(event[:half].sum(), event[half:].sum()) < ENOUGH_EVENTS:
         return hazard
     raw = hazard.raw(matrix, threads)
     slope, intercept = _platt(raw[:half], event[:half])
@@ -225,7 +210,3 @@ def _platt(raw: Numbers, event: Flags) -> tuple[float, float]:
 
 def _sigmoid(x: Numbers) -> Numbers:
     return np.clip(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), _LIMIT, 1.0 - _LIMIT)
-
-
-def _logit(p: Numbers) -> Numbers:
-    return np.log(p) - np.log1p(-p)

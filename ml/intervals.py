@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["FIGURES", "Interval", "difference", "intervals"]
+__all__ = ["FIGURES", "Interval", "difference", "explained", "intervals"]
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -125,6 +125,19 @@ def difference(
             for weights in _weights(assets, replicates, seed)
         ]
     )
+
+
+def explained(
+    truth: Numbers, said: Numbers, assets: ArrayLike, *, replicates: int = REPLICATES, seed: int = 1
+) -> Interval:
+    """The interval of the share of variance that is explained: 1 - mean squared error / variance."""
+
+    def share(weights: Numbers) -> Numbers:
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        variance = weights @ truth**2 - (weights @ truth) ** 2
+        return 1 - _over(weights @ (said - truth) ** 2, variance)
+
+    return _interval([share(weights) for weights in _weights(assets, replicates, seed)])
 
 
 def _weights(assets: ArrayLike, replicates: int, seed: int) -> Iterator[Numbers]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ml.stacking import Matrix
 
-__all__ = ["Linear", "fit_linear"]
+__all__ = ["Design", "Linear"]
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -28,6 +28,8 @@ FARTHEST = 5.0
 """Deviations from the mean beyond which a value tells no more: one wild reading must not decide alone."""
 PENALTY = 0.1
 """C of scikit-learn: the inverse of the ridge; features are many and alike, failures are few."""
+MOST_QUIET = 20_000
+"""Rows without an event that one line is fitted on: more would move it by less than its failures leave open."""
 LEAST_SHARE = 0.01
 """A flag that is up, or down, on a smaller share of the rows is left out."""
 
@@ -54,11 +56,11 @@ class Linear:
     slopes: tuple[float, ...]
     flags: tuple[tuple[int, float | None, float], ...]
 
-    def raw(self, matrix: Matrix) -> Numbers:
+    def raw(self, matrix: Matrix, _threads: int = 1) -> Numbers:
         """Log-odds, shape (rows,)."""
         return np.asarray(self.contributions(matrix).sum(axis=1))
 
-    def contributions(self, matrix: Matrix) -> Numbers:
+    def contributions(self, matrix: Matrix, _threads: int = 1) -> Numbers:
         """What each column adds, shape (rows, columns + 1); the last column is the intercept."""
         parts = np.empty((len(matrix), matrix.shape[1] + 1))
         parts[:, :-1] = _standardised(matrix, np.array(self.means), np.array(self.spreads)) * np.array(self.slopes)
@@ -68,35 +70,56 @@ class Linear:
         return parts
 
 
-def fit_linear(matrix: Matrix, event: Flags, *, categorical: Sequence[int]) -> Linear:
-    """Fit by penalised maximum likelihood.
+@dataclass(frozen=True)
+class Design:
+    """A matrix standardised once, for the lines of all intervals.
 
-    Parameters
+    Attributes
     ----------
-    matrix, event
-        Rows at risk, and whether they failed; both outcomes must occur.
-    categorical
-        Places of the columns that hold numbers of categories.
+    values
+        Shape (rows, columns + flags).
+    flags
+        (column, value) of each flag.
     """
-    from sklearn.linear_model import LogisticRegression
 
-    numeric = np.ones(matrix.shape[1], dtype=bool)
-    numeric[list(categorical)] = False
-    known = ~np.isnan(matrix)
-    count = np.maximum(known.sum(axis=0), 1)
-    means = np.where(numeric, np.nansum(matrix, axis=0, dtype=float) / count, 0.0)
-    squares = np.nansum((matrix - means) ** 2, axis=0, dtype=float) / count
-    spreads = np.where(numeric, np.sqrt(squares), 0.0)
-    flags = _flags(matrix, numeric)
-    design = np.hstack(
-        [_standardised(matrix, means, spreads), *(_is(matrix[:, c], v)[:, None].astype(float) for c, v in flags)]
-    )
-    fitted = LogisticRegression(C=PENALTY, solver="newton-cholesky", max_iter=50).fit(design, event)
-    slopes, weights = np.split(fitted.coef_[0], [matrix.shape[1]])
-    return Linear(
-        float(fitted.intercept_[0]), tuple(means.tolist()), tuple(spreads.tolist()), tuple(slopes.tolist()),
-        tuple((c, v, float(weight)) for (c, v), weight in zip(flags, weights, strict=True)),
-    )  # fmt: skip
+    values: Numbers
+    means: Numbers
+    spreads: Numbers
+    flags: tuple[tuple[int, float | None], ...]
+
+    @classmethod
+    def of(cls, matrix: Matrix, *, categorical: Sequence[int]) -> Design:
+        """Standardise a matrix; `categorical` are the places of columns that hold numbers of categories."""
+        numeric = np.ones(matrix.shape[1], dtype=bool)
+        numeric[list(categorical)] = False
+        count = np.maximum((~np.isnan(matrix)).sum(axis=0), 1)
+        means = np.where(numeric, np.nansum(matrix, axis=0, dtype=float) / count, 0.0)
+        squares = np.nansum((matrix - means) ** 2, axis=0, dtype=float) / count
+        spreads = np.where(numeric, np.sqrt(squares), 0.0)
+        flags = _flags(matrix, numeric)
+        raised = [_is(matrix[:, c], value)[:, None].astype(float) for c, value in flags]
+        return cls(np.hstack([_standardised(matrix, means, spreads), *raised]), means, spreads, tuple(flags))
+
+    def fit(self, rows: NDArray[np.intp], event: Flags, weight: Numbers | None = None) -> Linear:
+        """Fit by penalised maximum likelihood; both outcomes must occur, each row stands for `weight`.
+
+        Of more than :data:`MOST_QUIET` rows without an event every n-th is taken, and counts n times: the
+        rate stays what it is.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        quiet = np.flatnonzero(~event)
+        every = -(-len(quiet) // MOST_QUIET)
+        taken = np.sort(np.concatenate([np.flatnonzero(event), quiet[::every]]))
+        counts = np.where(event[taken], 1.0, len(quiet) / len(quiet[::every]))
+        counts *= 1.0 if weight is None else weight[taken]
+        line = LogisticRegression(C=PENALTY, tol=1e-3, max_iter=300)
+        line.fit(self.values[rows[taken]], event[taken], sample_weight=counts)
+        slopes, weights = np.split(line.coef_[0], [len(self.means)])
+        return Linear(
+            float(line.intercept_[0]), tuple(self.means.tolist()), tuple(self.spreads.tolist()), tuple(slopes.tolist()),
+            tuple((c, v, float(weight)) for (c, v), weight in zip(self.flags, weights, strict=True)),
+        )  # fmt: skip
 
 
 def _flags(matrix: Matrix, numeric: Flags) -> list[tuple[int, float | None]]:

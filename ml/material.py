@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from features.cohort import attribute
 from features.errors import DataError
-from features.labels import Labels, censorings, data_end, label, record_start
+from features.labels import Labels, censorings, data_end, label, record_ends, record_start
 from features.point_in_time import FeatureSet
 from features.workspace import Snapshot
-from ml.protocol import SLICES, SliceName, Split, by_time
+from ml.protocol import SLICES, SliceName, Split, by_asset, by_time
 from ml.risk import RiskConfig, Slice
 
 __all__ = ["ANY", "OTHER", "Material", "gather"]
@@ -37,6 +40,10 @@ class Material:
         The slices of the grid, and what happened after each of their rows.
     feature_set
         What the features of the grid are.
+    censored
+        What ended the view of an asset: ``asset_id``, ``censored_at``.
+    weight
+        How many rows each training row stands for; 1 where none was left out.
     """
 
     config: RiskConfig
@@ -47,15 +54,21 @@ class Material:
     rows: Mapping[SliceName, pd.DataFrame]
     labels: Mapping[SliceName, Labels]
     feature_set: FeatureSet
+    censored: pd.DataFrame
+    weight: NDArray[np.float64]
 
     def slice(self, name: SliceName) -> Slice:
         """A slice as the model wants it."""
-        return Slice(self.rows[name], self.labels[name].at_risk, self.labels[name].event)
+        weight = self.weight if name == "train" else None
+        return Slice(self.rows[name], self.labels[name].at_risk, self.labels[name].event, weight)
 
     def taught(self) -> int:
         """Failures inside the training slice."""
         first, end = self.split.ends("train")
-        return int(((self.failures["event_time"] > first) & (self.failures["event_time"] <= end)).sum())
+        inside = (self.failures["event_time"] > first) & (self.failures["event_time"] <= end)
+        if self.split.owners:
+            inside &= self.failures["asset_id"].map(self.split.owners) == "train"
+        return int(inside.sum())
 
     def fingerprint(self) -> str:
         """Hash of the rows: the same where the data are the same, in any order."""
@@ -82,25 +95,21 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
     from features.assets import build_grid, feature_set
 
     found = _failures(snapshot)
-    split = by_time(
-        config,
-        recorded_from=record_start(snapshot, found),
-        observed_until=data_end(snapshot),
-        cutoff_utc=snapshot.workspace.config.time.cutoff_utc,
-        assets=_assets(snapshot),
-    )
+    split = _divided(snapshot, config, found)
     modes = _modes(found[found["event_time"] <= split.train_until], config)
     failures = found.assign(failure_mode=found["failure_mode"].where(found["failure_mode"].isin(modes), modes[-1]))
     cutoffs = split.cutoffs()
     say(f"{len(failures):,} failures, modes: {', '.join(modes)}")
     say(f"Features at {len(cutoffs)} cut-offs, {cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}")
-    grid: pd.DataFrame = build_grid(snapshot, cutoffs, say=say).to_pandas()
+    grid: pd.DataFrame = build_grid(snapshot, cutoffs, groups=config.groups or None, say=say).to_pandas()
     if grid.empty:
         raise DataError(
             "no asset was in service at any cut-off",
             where="risk",
             todo="Check assets.installed_at and assets.retired_at",
         )
+    if config.protocol == "by_asset":
+        grid = _recorded(grid, record_ends(snapshot), split, last=config.test_rows == "last")
     rows = {name: split.rows(grid, name) for name in SLICES}
     censored = censorings(snapshot)
     labels = {
@@ -110,7 +119,49 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
         )
         for name in SLICES
     }  # fmt: skip
-    return Material(config, split, modes, failures, grid, rows, labels, feature_set(snapshot))
+    told = feature_set(snapshot, groups=config.groups or None)
+    share = len(rows["train"]) / max(sum(map(len, rows.values())), 1)
+    kept, weight = _sample(labels["train"], int(config.max_rows * share))
+    rows["train"], labels["train"] = rows["train"][kept].reset_index(drop=True), labels["train"].take(kept)
+    return Material(config, split, modes, failures, grid, rows, labels, told, censored, weight)
+
+
+def _divided(snapshot: Snapshot, config: RiskConfig, failures: pd.DataFrame) -> Split:
+    assets, cutoff = _assets(snapshot), snapshot.workspace.config.time.cutoff_utc
+    recorded_from, until = record_start(snapshot, failures), data_end(snapshot)
+    if config.protocol == "by_time":
+        return by_time(config, recorded_from=recorded_from, observed_until=until, cutoff_utc=cutoff, assets=assets)
+    declared = attribute(snapshot, config.split_by)
+    return by_asset(config, declared, recorded_from=recorded_from, observed_until=until, cutoff_utc=cutoff)
+
+
+def _recorded(grid: pd.DataFrame, ends: pd.Series[pd.Timestamp], split: Split, *, last: bool) -> pd.DataFrame:
+    """Rows up to the end of each asset's record; of a test asset only the last one where that is wanted."""
+    left = grid["asset_id"].map(ends) - grid["as_of"]
+    kept = grid[~(left <= pd.Timedelta(days=-split.every_days))]
+    if not last:
+        return kept
+    final = kept["as_of"] == kept.groupby("asset_id")["as_of"].transform("max")
+    return kept[final | (kept["asset_id"].map(split.owners) != "test")]
+
+
+def _sample(labels: Labels, most: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which training rows are kept where there are more than `most`, and how many each stands for.
+
+    Rows before a failure are rare and teach most: they are kept as far as half of the room; of the others every
+    n-th. What is kept counts for what is not, so that rates stay what they are.
+    """
+    telling = labels.event.any(axis=(1, 2))
+    kept, weight = np.zeros(len(telling), dtype=bool), np.ones(len(telling))
+    room = float(most)
+    for group, most_of in ((telling, 0.5), (~telling, 1.0)):
+        places = np.flatnonzero(group)
+        every = max(1, -(-len(places) // max(1, int(room * most_of))))
+        taken = places[::every]
+        kept[taken] = True
+        weight[taken] = len(places) / max(1, len(taken))
+        room -= len(taken)
+    return kept, weight[kept]
 
 
 def _failures(snapshot: Snapshot) -> pd.DataFrame:

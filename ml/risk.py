@@ -1,6 +1,6 @@
 """The risk model: how likely does an asset fail within each horizon, by which mode, and why.
 
-Discrete-time hazards, stacked by failure mode: one classifier per interval on rows
+Discrete-time hazards, stacked by failure mode: trees or a line per interval on rows
 (asset, cut-off, mode) at risk at its start. Survival is multiplied up over the intervals, and
 over the modes: ``P(any within H) = 1 − Π over modes (1 − P(mode within H))``. So probabilities
 cannot fall as the horizon grows, whatever was learnt, and whatever calibration did.
@@ -11,9 +11,9 @@ With few failures the model is its own baseline: a Weibull on age (:mod:`ml.base
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,12 @@ from pydantic.dataclasses import dataclass as checked
 
 from features.point_in_time import FeatureSet
 from ml.baseline import AGE, Weibull, fit_weibulls, weibull_hazards
-from ml.hazard import Hazard, Lesson, calibrate, combine, fit_hazards
+from ml.hazard import Hazard, Learner, Lesson, calibrate, combine, fit_hazards
+from ml.remaining import Rul, restricted_mean
 from ml.stacking import Layout
+from ml.trees import TreeConfig
 
-__all__ = ["RiskConfig", "RiskModel", "Slice"]
+__all__ = ["RiskConfig", "RiskModel", "Slice", "lessons"]
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -44,6 +46,14 @@ class RiskConfig:
         Horizons H of the probabilities; each must be an edge.
     edges_days
         Bounds of the hazard's intervals, rising from 0.
+    groups
+        Feature groups that it learns from, the house's and your own; all where none is named.
+    protocol
+        How the past is divided (:mod:`ml.protocol`): ``by_time``, or ``by_asset`` for assets that each ran to their
+        end on a clock of their own.
+    split_by, test_rows
+        By asset: the attribute of an asset that says ``train``, ``calibrate`` or ``test`` (by hash without it), and
+        whether a test asset is judged at ``all`` of its rows or at its ``last``.
     decision_days
         The horizon whose leading failure mode names the ticket, and that judges a challenger.
     start
@@ -72,11 +82,17 @@ class RiskConfig:
     threads, seed
         Intervals fitted side by side, each by one thread of LightGBM; and its seed. The same rows,
         configuration and seed give the same bytes, whatever the threads.
+    trees
+        ``[risk.trees]``: hyper-parameters; the defaults go by the number of failures, ``--tune`` searches.
     """
 
     horizons_days: tuple[_Positive, ...] = (1, 7, 14, 30)
     edges_days: tuple[float, ...] = (0, 1, 3, 7, 14, 30)
     decision_days: float = 7
+    groups: tuple[str, ...] = ()
+    protocol: Literal["by_time", "by_asset"] = "by_time"
+    split_by: str = ""
+    test_rows: Literal["all", "last"] = "all"
     start: datetime | date | None = None
     train_until: datetime | date | None = None
     calibrate_until: datetime | date | None = None
@@ -89,6 +105,7 @@ class RiskConfig:
     capacities: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 5)
     threads: Annotated[int, Field(ge=1)] = 2
     seed: int = 1
+    trees: TreeConfig = field(default_factory=TreeConfig)
     owner: str = ""
     expires_days: _Positive = 180
 
@@ -112,11 +129,14 @@ class Slice:
         One row per (``asset_id``, ``as_of``).
     at_risk, event
         Shape (rows, modes, intervals), as :mod:`features.labels` defines them.
+    weight
+        How many rows each stands for, shape (rows,); None where each is one.
     """
 
     features: pd.DataFrame
     at_risk: Flags
     event: Flags
+    weight: Numbers | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +147,8 @@ class RiskModel:
     ----------
     hazards
         One per interval; empty where the baseline alone stands.
+    learner
+        What the hazards were fitted by.
     baseline
         One Weibull per mode.
     feature_set
@@ -140,17 +162,24 @@ class RiskModel:
         Fingerprints of its features and of the baseline's clocks, by name; None where they are not known.
     failure_rule
         Fingerprint of the rule that said what it learnt to foresee; empty where that is not known.
+    rul
+        Whether remaining life may be said; see :mod:`ml.remaining`.
+    base_rates
+        Share of the training rows that failed within a horizon, by its days (``7``): the measure of a high risk.
     """
 
     config: RiskConfig
     layout: Layout
     hazards: tuple[Hazard, ...]
     baseline: tuple[Weibull, ...]
+    learner: Learner = "trees"
     feature_set: str = ""
     trained_until: str = ""
     rebuilt: Mapping[str, datetime] | None = None
     definitions: Mapping[str, str] | None = None
     failure_rule: str = ""
+    base_rates: Mapping[str, float] = field(default_factory=dict)
+    rul: Rul = field(default_factory=lambda: Rul(False, "it was not judged", 0.0))
 
     @classmethod
     def fit(
@@ -159,6 +188,7 @@ class RiskModel:
         *,
         modes: Sequence[str],
         config: RiskConfig,
+        learner: Learner = "trees",
         calibration: Slice | None = None,
         clocks: Mapping[str, str] | None = None,
         feature_set: FeatureSet | None = None,
@@ -178,21 +208,23 @@ class RiskModel:
         layout = Layout.of(train.features, modes, feature_set.features if feature_set else ())
         baseline = fit_weibulls(
             train.features, train.at_risk, train.event,
-            clocks=clocks or dict.fromkeys(modes, ""), edges_days=config.edges_days,
+            clocks=clocks or dict.fromkeys(modes, ""), edges_days=config.edges_days, weight=train.weight,
         )  # fmt: skip
-        hazards = _fit_hazards(train, layout, config)
+        hazards = _fit_hazards(train, layout, config, learner)
         if hazards and calibration is not None and len(calibration.features):
             hazards = _calibrate(hazards, calibration, layout, config)
         if feature_set is None:
-            return cls(config, layout, hazards, baseline, trained_until=trained_until)
+            return cls(config, layout, hazards, baseline, learner, trained_until=trained_until)
         read = {*layout.numbers, *layout.categories, *(weibull.clock for weibull in baseline), AGE}
         definitions = {f.name: f.fingerprint for f in feature_set.features if f.name in read}
-        return cls(config, layout, hazards, baseline, feature_set.fingerprint, trained_until, definitions=definitions)
+        return cls(
+            config, layout, hazards, baseline, learner, feature_set.fingerprint, trained_until, definitions=definitions
+        )
 
     @property
     def kind(self) -> str:
-        """``hazard``, or ``baseline`` where too few failures or no feature could teach more."""
-        return "hazard" if self.hazards else "baseline"
+        """``trees`` or ``logistic``; ``baseline`` where too few failures or no feature could teach more."""
+        return self.learner if self.hazards else "baseline"
 
     def outdated(self, rebuilt: Mapping[str, datetime]) -> dict[str, datetime]:
         """Sources whose rows were replaced since: it was trained on the old ones.
@@ -262,6 +294,21 @@ class RiskModel:
         """Probability of every failure mode within every horizon: shape (rows, modes, horizons)."""
         return combine(self.hazard(features), self.config.edges_days, self.config.horizons_days)
 
+    def remaining_life(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Remaining life, restricted to the longest horizon.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``asset_id``, ``as_of``, ``rul_days``: missing in every row where it is not estimable (:attr:`rul`).
+        """
+        days = self.restricted(features) if self.rul.estimable else np.nan
+        return features[["asset_id", "as_of"]].reset_index(drop=True).assign(rul_days=days)
+
+    def restricted(self, features: pd.DataFrame) -> Numbers:
+        """Mean of what is left, at most the longest horizon, whether it may be said or not: shape (rows,)."""
+        return restricted_mean(self.hazard(features), self.config.edges_days, self.config.horizons_days[-1])
+
     def hazard(self, features: pd.DataFrame) -> Numbers:
         """Calibrated hazards: shape (rows, modes, intervals)."""
         if not self.hazards:
@@ -281,19 +328,29 @@ class RiskModel:
         return out.assign(**columns, failure_mode=leading[f"{self.config.decision_days:g}"])
 
 
-def _fit_hazards(train: Slice, layout: Layout, config: RiskConfig) -> tuple[Hazard, ...]:
+def _fit_hazards(train: Slice, layout: Layout, config: RiskConfig, learner: Learner) -> tuple[Hazard, ...]:
+    taught = lessons(train, layout, config)
+    if max(lesson.events for lesson in taught) < config.min_failures or not layout.columns:
+        return ()
+    matrix = layout.matrix(train.features)
+    return fit_hazards(
+        matrix, taught, learner=learner, categorical=layout.categorical, threads=config.threads, seed=config.seed,
+        trees=config.trees,
+    )  # fmt: skip
+
+
+def lessons(train: Slice, layout: Layout, config: RiskConfig) -> list[Lesson]:
+    """What each interval learns from: places in the stacked matrix, and what happened there."""
     step, widths = _step_days(train.features), np.diff(np.asarray(config.edges_days))
     # Daily rows see one failure as often as the interval has days: so many failures are told apart.
     distinct = train.event.sum(axis=(0, 1)) * np.minimum(1.0, step / widths)
-    if distinct.max() < config.min_failures or not layout.columns:
-        return ()
-    lessons = []
+    found = []
     for k, events in enumerate(distinct.tolist()):
         rows, event = _interval(train, k)
         taken = np.flatnonzero(rows & np.tile(_thinned(train.features, widths[k] / 8), len(layout.modes)))
-        lessons.append(Lesson(taken, event[taken], events))
-    matrix = layout.matrix(train.features)
-    return fit_hazards(matrix, lessons, categorical=layout.categorical, threads=config.threads, seed=config.seed)
+        weight = None if train.weight is None else np.tile(train.weight, len(layout.modes))[taken]
+        found.append(Lesson(taken, event[taken], events, weight))
+    return found
 
 
 def _thinned(features: pd.DataFrame, days: float) -> Flags:

@@ -16,13 +16,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from features.errors import ModelError
 from ml.baseline import Weibull
-from ml.hazard import Hazard
+from ml.hazard import Constant, Hazard, Scorer
+from ml.logistic import Linear
+from ml.remaining import Rul
 from ml.risk import RiskConfig, RiskModel
 from ml.stacking import Layout
+from ml.trees import Trees
 
 __all__ = ["FORMAT", "read", "write"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the stored form; another one is refused."""
 
 
@@ -32,18 +35,19 @@ def write(model: RiskModel) -> dict[str, bytes]:
         "format": FORMAT,
         "config": TypeAdapter(RiskConfig).dump_python(model.config, mode="json"),
         "layout": asdict(model.layout),
-        "hazards": [
-            {"trees": bool(h.text), "rate": h.rate, "slope": h.slope, "intercept": h.intercept} for h in model.hazards
-        ],
+        "learner": model.learner,
+        "hazards": [{"scorer": _scorer(h.scorer), "slope": h.slope, "intercept": h.intercept} for h in model.hazards],
         "baseline": [asdict(weibull) for weibull in model.baseline],
         "feature_set": model.feature_set,
         "trained_until": model.trained_until,
         "rebuilt": _stamps(model.rebuilt),
         "definitions": None if model.definitions is None else dict(model.definitions),
         "failure_rule": model.failure_rule,
+        "base_rates": dict(model.base_rates),
+        "rul": asdict(model.rul),
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    trees = {f"hazard_{k}.txt": h.text.encode() for k, h in enumerate(model.hazards) if h.text}
+    trees = {_file(k): h.scorer.text.encode() for k, h in enumerate(model.hazards) if isinstance(h.scorer, Trees)}
     return {"model.json": text.encode(), **trees}
 
 
@@ -85,20 +89,43 @@ def _model(content: Mapping[str, Any], files: Mapping[str, bytes]) -> RiskModel:
             own={name: dict(by_mode) for name, by_mode in layout["own"].items()},
             modes=tuple(layout["modes"]),
         ),
-        hazards=tuple(
-            Hazard(files[f"hazard_{k}.txt"].decode() if h["trees"] else "", h["rate"], h["slope"], h["intercept"])
-            for k, h in enumerate(content["hazards"])
-        ),
+        learner=content["learner"],
+        hazards=tuple(_hazard(k, stored, files) for k, stored in enumerate(content["hazards"])),
         baseline=tuple(Weibull(**weibull) for weibull in content["baseline"]),
         feature_set=content["feature_set"],
         trained_until=content["trained_until"],
-        # Models stored before these were kept know nothing of them, which is not the same as none.
-        rebuilt=_instants(content.get("rebuilt")),
-        definitions=None if content.get("definitions") is None else dict(content["definitions"]),
-        failure_rule=content.get("failure_rule", ""),
+        rebuilt=_instants(content["rebuilt"]),
+        definitions=None if content["definitions"] is None else dict(content["definitions"]),
+        failure_rule=content["failure_rule"],
+        rul=TypeAdapter(Rul).validate_python(content["rul"]),
+        base_rates={str(days): float(rate) for days, rate in content["base_rates"].items()},
     )
     _check(model)
     return model
+
+
+def _scorer(scorer: Scorer) -> dict[str, Any]:
+    """A scorer as plain data; trees have a file of their own."""
+    if isinstance(scorer, Trees):
+        return {"kind": "trees"}
+    return {"kind": "linear" if isinstance(scorer, Linear) else "constant", **asdict(scorer)}
+
+
+def _hazard(place: int, stored: Mapping[str, Any], files: Mapping[str, bytes]) -> Hazard:
+    parts = dict(stored["scorer"])
+    kind = parts.pop("kind")
+    scorer: Scorer
+    if kind == "trees":
+        scorer = Trees(files[_file(place)].decode())
+    elif kind == "linear":
+        scorer = TypeAdapter(Linear).validate_python(parts)
+    else:
+        scorer = Constant(float(parts["log_odds"]))
+    return Hazard(scorer, float(stored["slope"]), float(stored["intercept"]))
+
+
+def _file(place: int) -> str:
+    return f"hazard_{place}.txt"
 
 
 def _stamps(rebuilt: Mapping[str, datetime] | None) -> dict[str, str] | None:
@@ -116,14 +143,19 @@ def _check(model: RiskModel) -> None:
     if len(model.hazards) not in {0, len(model.config.edges_days) - 1}:
         raise ValueError(f"{len(model.hazards)} hazards for {len(model.config.edges_days) - 1} intervals")
     for hazard in model.hazards:
-        if hazard.text and _columns(hazard) != len(model.layout.columns):
-            raise ValueError(f"trees over {_columns(hazard)} columns, a layout of {len(model.layout.columns)}")
+        if (columns := _columns(hazard.scorer)) not in {None, len(model.layout.columns)}:
+            raise ValueError(f"a hazard over {columns} columns, a layout of {len(model.layout.columns)}")
 
 
-def _columns(hazard: Hazard) -> int:
+def _columns(scorer: Scorer) -> int | None:
+    """Columns that a scorer reads; None where it reads none."""
     import lightgbm
 
+    if isinstance(scorer, Constant):
+        return None
+    if isinstance(scorer, Linear):
+        return len(scorer.means)
     try:
-        return int(hazard.booster.num_feature())
+        return int(scorer.booster.num_feature())
     except lightgbm.basic.LightGBMError as error:
         raise ValueError(f"not a LightGBM model: {error}") from error

@@ -10,25 +10,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from features.ingest.commits import stale_since
-from features.point_in_time import FeatureSet
 from features.workspace import Snapshot, Workspace
 from ml.audit import Audit, audit
 from ml.backtest import Backtest, as_data, backtest
-from ml.baseline import AGE, SERVICED
 from ml.card import CARD, expiry, model_card
 from ml.champion import examine, settle
+from ml.choice import Choice, choose
 from ml.gates import Judgement, Verdict
-from ml.intervals import Interval, difference
 from ml.material import ANY, Material, gather
 from ml.policy import PolicyConfig
 from ml.quality import flat
 from ml.registry import Registry, Run
-from ml.risk import RiskConfig, RiskModel
-from ml.stacking import about
+from ml.risk import RiskConfig
+from ml.risk_report import RiskPage, artifacts
 from ml.stored import write
 
 __all__ = ["MODEL", "TrainingReport", "audit_leaks", "backtest_risk", "train_risk"]
@@ -50,7 +48,7 @@ class TrainingReport:
     gates
         What every gate said.
     kind
-        ``hazard``, or ``baseline`` where too little could be learnt.
+        What serves: ``trees``, ``logistic`` or ``baseline``.
     tested
         The model on the last window, beside its baseline; see :mod:`ml.backtest`.
     audited
@@ -117,11 +115,13 @@ def train_risk(
         audited = audit(snapshot, material, say)
         prepared.result()
     audited.require()
-    model, notes = _learn(snapshot, material, say)
-    tested = _test(workspace, model, material, say)
+    choice = _learn(snapshot, material, say)
+    model, notes = choice.model, tuple(_notes(choice, material))
+    tested = _test(workspace, choice, material, say)
     say("Registering in MLflow")
     judged = examine(registry, MODEL, snapshot, model, tested, material, audited)
-    stored = registry.log(MODEL, _run(snapshot, material, tested, judged, notes), write(model))
+    pictures = artifacts(RiskPage.of(workspace, tested, audited, notes))
+    stored = registry.log(MODEL, _run(snapshot, material, tested, judged, notes, pictures), write(model))
     change = settle(registry, MODEL, stored.version, judged, by_hand=reason if promote else None, by=by)
     return TrainingReport(
         version=stored.version, run_id=stored.run_id, alias=change.alias, verdict=change.reason, gates=judged.verdicts,
@@ -135,8 +135,8 @@ def backtest_risk(workspace: Workspace, *, say: Say = lambda _line: None) -> tup
     """Train and judge as :func:`train_risk` does, and register nothing; with the audit, and what a reader must know."""
     snapshot, material = _gather(workspace, say)
     audited = audit(snapshot, material, say)
-    model, notes = _learn(snapshot, material, say)
-    return _test(workspace, model, material, say), audited, notes
+    choice = _learn(snapshot, material, say)
+    return _test(workspace, choice, material, say), audited, tuple(_notes(choice, material))
 
 
 def audit_leaks(workspace: Workspace, *, say: Say = lambda _line: None) -> Audit:
@@ -149,59 +149,24 @@ def _gather(workspace: Workspace, say: Say) -> tuple[Snapshot, Material]:
     return snapshot, gather(snapshot, workspace.config.section("risk", RiskConfig), say)
 
 
-def _learn(snapshot: Snapshot, material: Material, say: Say) -> tuple[RiskModel, tuple[str, ...]]:
-    """The model, the simplest that serves, and what a reader of its figures must know."""
+def _learn(snapshot: Snapshot, material: Material, say: Say) -> Choice:
     say(f"Fitting on {len(material.rows['train']):,} rows with {material.taught():,} failures")
     rule = snapshot.workspace.config.failure_rule.fingerprint()
-    fitted = replace(_fit(material), rebuilt=stale_since(snapshot), failure_rule=rule)
-    gained = _gained(fitted, material)
-    model = fitted if gained.low > 0 else replace(fitted, hazards=())  # NaN, where none failed: the simpler one
-    return model, tuple(_notes(fitted, model, gained, material))
+    return choose(material, rebuilt=stale_since(snapshot), failure_rule=rule)
 
 
-def _gained(model: RiskModel, material: Material) -> Interval:
-    """What the trees gain over the age-only baseline on the calibration slice: log loss at the decision horizon saved."""
-    rows, labels, days = material.rows["calibrate"], material.labels["calibrate"], material.config.decision_days
-    known = labels.known[:, labels.horizons_days.index(days)]
-    outcome, column = labels.failed[known, labels.horizons_days.index(days)], f"p_{days:g}d"
-    ours, theirs = model.probabilities(rows)[column], model.baseline_probabilities(rows)[column]
-    return difference(
-        "log_loss", outcome, theirs[known].to_numpy(), ours[known].to_numpy(), rows.loc[known, "asset_id"]
-    )
-
-
-def _test(workspace: Workspace, model: RiskModel, material: Material, say: Say) -> Backtest:
+def _test(workspace: Workspace, choice: Choice, material: Material, say: Say) -> Backtest:
     say(f"Judging on {len(material.rows['test']):,} later rows")
-    return backtest(model, material, workspace.config.section("policy", PolicyConfig))
-
-
-def _fit(material: Material) -> RiskModel:
-    train = material.slice("train")
-    return RiskModel.fit(
-        train,
-        modes=material.modes,
-        config=material.config,
-        calibration=material.slice("calibrate"),
-        clocks={mode: _clock(material.feature_set, mode) for mode in material.modes},
-        feature_set=material.feature_set,
-        trained_until=material.split.train_until.isoformat(),
-    )
-
-
-def _clock(told: FeatureSet, mode: str) -> str:
-    """A mode's clock for the baseline: its component's last service, else the asset's age, else none."""
-    serviced = about([f for f in told.features if f.family == SERVICED], mode)
-    if serviced:
-        return serviced.name
-    return AGE if AGE in told.names else ""
+    return backtest(choice.model, material, workspace.config.section("policy", PolicyConfig), choice.beside)
 
 
 def _run(
-    snapshot: Snapshot, material: Material, tested: Backtest, judged: Judgement, notes: tuple[str, ...]
+    snapshot: Snapshot, material: Material, tested: Backtest, judged: Judgement, notes: tuple[str, ...],
+    pictures: Mapping[str, bytes],
 ) -> Run:  # fmt: skip
     workspace, fingerprint = snapshot.workspace.config, material.fingerprint()
     parameters = {f"risk.{name}": value for name, value in asdict(material.config).items()}
-    parameters |= {f"split.{name}": value for name, value in asdict(material.split).items()}
+    parameters |= {f"split.{name}": value for name, value in material.split.as_dict().items()}
     parameters |= {
         "tables": snapshot.versions,
         "failure_rule": workspace.failure_rule.version,
@@ -214,22 +179,17 @@ def _run(
         parameters,
         flat((*tested.qualities, *tested.components)),
         {"verdict": judged.reason, "workspace": workspace.workspace.id} | judged.tags(),
-        {CARD: model_card(snapshot, material, tested, judged, notes, fingerprint).encode()},
+        {CARD: model_card(snapshot, material, tested, judged, notes, fingerprint).encode(), **pictures},
         expiry(material),
     )
 
 
-def _notes(fitted: RiskModel, model: RiskModel, gained: Interval, material: Material) -> Iterator[str]:
+def _notes(choice: Choice, material: Material) -> Iterator[str]:
     """What a reader of the figures must know."""
+    layout = choice.model.layout
     features, every = material.grid.shape[1] - 2, material.split.every_days
-    unused = features - len(model.layout.numbers) - len(model.layout.categories)
-    if not fitted.hazards:
-        yield f"{material.taught()} failures in training teach no more than the age-only baseline, which serves alone"
-    elif not model.hazards:
-        yield (
-            f"on the calibration slice the trees save {gained.low:+.4f} to {gained.high:+.4f} of log loss against age "
-            f"alone (95 %), which may be nothing: the simpler one, age alone, serves"
-        )
+    unused = features - len(layout.numbers) - len(layout.categories)
+    yield from choice.notes
     if material.modes == (ANY,):
         yield "too few failures of any two modes: all failures are one mode"
     if unused > 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def _silent(_line: str) -> None:
 
 def make_fleet(
     folder: Path | str, *, assets: int = 200, days: int = 760, seed: int = 7, readings_per_day: int = 4,
-    defects: Collection[str] = (), end: date = END, language: str = "zh-CN", say: Callable[[str], None] = _silent,
+    failure_rate: float = 1.0, defects: Collection[str] = (), end: date = END, language: str = "zh-CN", say: Callable[[str], None] = _silent,
 ) -> FleetSummary:  # fmt: skip
     """Write a workspace with a made-up fleet: ``foremend.toml``, ``data/*.parquet`` and ``truth/*.parquet``.
 
@@ -75,6 +75,8 @@ def make_fleet(
     ----------
     end
         Local date at whose beginning the history ends; the workspace's clock stands there.
+    failure_rate
+        Multiplies every hazard: .04 makes a fleet of which one row in 700 fails within a week.
     defects
         Names of :data:`features.demo.defects.DEFECTS` to plant.
 
@@ -84,9 +86,9 @@ def make_fleet(
         A size is out of range, or a defect is not known.
     """
     root, plan = Path(folder), chosen(defects)
-    check_sizes(assets, days, readings_per_day)
+    check_sizes(assets, days, readings_per_day, failure_rate)
     clock, ranking = calendar(end, days), truth.Ranking()
-    run = _Run(clock, demand(clock, seed), plan, seed, assets, readings_per_day)
+    run = _Run(clock, demand(clock, seed), plan, seed, assets, readings_per_day, failure_rate)
     with Export(root / "data") as data, Export(root / "truth") as known:
         data.write(
             "parts", pd.DataFrame([asdict(part) for part in PARTS]).assign(introduced_at=clock.start - 3000 * DAY)
@@ -98,7 +100,7 @@ def make_fleet(
             in_service += _write_block(run, number, data, known, ranking)
             say(f"{min((number + 1) * BLOCK, assets):,} of {assets:,} assets")
         known.write("demand", truth.demand_truth(run.demand, in_service, clock))
-        known.write("fleet", truth.fleet_truth(assets, days, seed, end, readings_per_day))
+        known.write("fleet", truth.fleet_truth(assets, days, seed, end, readings_per_day, failure_rate))
     text = toml(clock, f"demo{seed}x{assets}", language, plan.known_at)
     (root / "foremend.toml").write_text(text, encoding="utf-8")
     return FleetSummary(
@@ -117,12 +119,13 @@ class _Run:
     seed: int
     assets: int
     readings_per_day: int
+    failure_rate: float
 
 
 def _write_block(run: _Run, number: int, data: Export, known: Export, ranking: truth.Ranking) -> NDArray[np.int64]:
     """Make a block whole, write its part of the fleet; returns its assets in service, (region, day)."""
     count = min(BLOCK, run.assets - number * BLOCK)
-    block, history = _one_block(number, run.clock, run.seed)
+    block, history = _one_block(number, run.clock, run.seed, run.failure_rate)
     tickets = dress(block, tickets_of(block, history, run.demand, run.clock, run.seed), run.seed)
     tickets = tickets.assign(here=tickets["asset"] < count)
     for name, frame in _tables(run, block, history, tickets):
@@ -136,7 +139,9 @@ def _write_block(run: _Run, number: int, data: Export, known: Export, ranking: t
     return truth.in_service_by_region(block, history, count)
 
 
-def simulate(*, assets: int, days: int, seed: int, end: date = END, visits: pd.DataFrame | None = None) -> pd.DataFrame:
+def simulate(
+    *, assets: int, days: int, seed: int, end: date = END, failure_rate: float = 1.0, visits: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The fleet's true failures, had these preventive visits been made.
 
     A visit renews a component at the end of its day, whatever its state, unless it failed that day; every
@@ -154,18 +159,21 @@ def simulate(*, assets: int, days: int, seed: int, end: date = END, visits: pd.D
     DataFrame
         One row per failure: ``asset_id, component, failed_at, repaired_at, precursor``.
     """
-    check_sizes(assets, days)
+    check_sizes(assets, days, failure_rate=failure_rate)
     clock = calendar(end, days)
     parts = []
     for number in range(-(-assets // BLOCK)):
-        block, history = _one_block(number, clock, seed, visits)
+        block, history = _one_block(number, clock, seed, failure_rate, visits)
         failures = truth.failure_truth(block, history, clock)
         parts.append(_of_assets(failures, block, min(BLOCK, assets - number * BLOCK)))
     return pd.concat(parts, ignore_index=True)
 
 
-def _one_block(number: int, clock: Calendar, seed: int, visits: pd.DataFrame | None = None) -> tuple[Block, History]:
+def _one_block(
+    number: int, clock: Calendar, seed: int, failure_rate: float, visits: pd.DataFrame | None = None
+) -> tuple[Block, History]:
     block = make_block(number, clock, seed)
+    block = replace(block, lives=replace(block.lives, hazard=block.lives.hazard * failure_rate))
     draws = draw(stream(seed, "lives", number), clock.days, BLOCK)
     return block, live(block.lives, draws, clock, None if visits is None else _visited(visits, block, clock))
 
@@ -222,7 +230,7 @@ def _of_assets(frame: pd.DataFrame, block: Block, count: int) -> pd.DataFrame:
     return frame[~frame["asset_id"].isin(block.assets["asset_id"][count:])] if "asset_id" in frame else frame
 
 
-def check_sizes(assets: int, days: int, readings_per_day: int = 1) -> None:
+def check_sizes(assets: int, days: int, readings_per_day: int = 1, failure_rate: float = 1.0) -> None:
     """Check the sizes of a fleet before anything is made.
 
     Raises
@@ -232,6 +240,7 @@ def check_sizes(assets: int, days: int, readings_per_day: int = 1) -> None:
     """
     for name, value, low, high in (
         ("assets", assets, 1, 1_000_000), ("days", days, 30, 5000), ("readings_per_day", readings_per_day, 1, 1440),
+        ("failure_rate", failure_rate, 0.001, 100),
     ):  # fmt: skip
         if not low <= value <= high:
             raise UserError(f"{name} = {value:,}", expected=f"between {low:,} and {high:,}", where="demo fleet")

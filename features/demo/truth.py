@@ -143,10 +143,12 @@ def ticket_truth(tickets: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def fleet_truth(assets: int, days: int, seed: int, end: date, readings_per_day: int) -> pd.DataFrame:
+def fleet_truth(
+    assets: int, days: int, seed: int, end: date, readings_per_day: int, failure_rate: float
+) -> pd.DataFrame:
     """One row: the arguments of the run, as text, and what a preventive visit does."""
     return pd.DataFrame({
         "assets": [str(assets)], "days": [str(days)], "seed": [str(seed)], "end": [end.isoformat()],
-        "readings_per_day": [str(readings_per_day)],
+        "readings_per_day": [str(readings_per_day)], "failure_rate": [str(failure_rate)],
         "visit": ["renews the component at the end of its day: age and degradation become 0"],
     })  # fmt: skip

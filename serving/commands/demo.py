@@ -20,6 +20,9 @@ __all__ = ["fleet"]
     "--seed", default=7, type=click.IntRange(0), show_default=True, help="The same seed writes the same bytes."
 )
 @click.option("--readings-per-day", default=4, show_default=True, help="Sensor readings per machine and day.")
+@click.option(
+    "--failure-rate", default=1.0, show_default=True, help="Multiplies every hazard: .04 makes failures rare."
+)
 @click.option("--defect", "defects", multiple=True, metavar="NAME", help="Plant a fault in the data; may be repeated.")
 @click.option(
     "--language", type=click.Choice(["zh-CN", "en"]), default="zh-CN", show_default=True, help="Of the workspace."
@@ -31,6 +34,7 @@ def fleet(
     days: int,
     seed: int,
     readings_per_day: int,
+    failure_rate: float,
     defects: tuple[str, ...],
     language: str,
     as_json: bool,
@@ -52,8 +56,8 @@ def fleet(
         raise UserError("the folder is not empty", where=str(folder), todo="Name a new folder, or empty this one")
     with step(f"fleet of {assets:,} machines over {days:,} days"):
         summary = make_fleet(
-            folder, assets=assets, days=days, seed=seed, readings_per_day=readings_per_day, defects=defects,
-            language=language, say=say,
+            folder, assets=assets, days=days, seed=seed, readings_per_day=readings_per_day,
+            failure_rate=failure_rate, defects=defects, language=language, say=say,
         )  # fmt: skip
     if as_json:
         to_json({name: value for name, value in vars(summary).items() if name != "folder"} | {"folder": str(folder)})

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.logistic import Linear, fit_linear
+from ml.logistic import MOST_QUIET, Design, Linear
+
+
+def fit_linear(matrix, event, categorical=()) -> Linear:
+    return Design.of(matrix, categorical=categorical).fit(np.arange(len(matrix)), event)
 
 
 def sample(rows: int = 20_000, seed: int = 1):
@@ -58,3 +62,12 @@ def test_the_same_rows_give_the_same_model() -> None:
     one, other = (fit_linear(matrix, event, categorical=[2]) for _ in range(2))
     assert isinstance(one, Linear)
     assert one == other
+
+
+def test_of_many_quiet_rows_some_stand_for_all_and_the_rate_stays() -> None:
+    matrix, _, odds = sample(120_000)
+    event = np.random.default_rng(2).random(len(odds)) < 1 / (1 + np.exp(-(odds - 2)))
+    assert (~event).sum() > 5 * MOST_QUIET
+    fitted = fit_linear(matrix, event, categorical=[2])
+    expected = 1 / (1 + np.exp(-fitted.raw(matrix)))
+    assert expected.sum() == pytest.approx(event.sum(), rel=0.03)

@@ -208,7 +208,7 @@ def test_calibration_is_kept_only_where_it_helps_later_rows():
 def _trees_of_a_line(x, rng) -> Hazard:
     event = rng.random(len(x)) < 1 / (1 + np.exp(-x[:, 0]))
     lesson = Lesson(np.arange(len(x)), event, 5_000)
-    return fit_hazards(x, [lesson], categorical=(), threads=1, seed=1)[0]
+    return fit_hazards(x, [lesson], learner="trees", categorical=(), threads=1, seed=1)[0]
 
 
 def test_the_weibull_finds_the_shape_and_scale_it_was_drawn_from():
@@ -292,7 +292,7 @@ def test_a_wrong_setting_names_itself(section, complaint):
     [
         lambda files: {"model.json": files["model.json"]},
         lambda files: {**files, "model.json": b"{"},
-        lambda files: {**files, "model.json": files["model.json"].replace(b'"format": 1', b'"format": 2')},
+        lambda files: {**files, "model.json": files["model.json"].replace(b'"format": 2', b'"format": 1')},
         lambda files: {**files, "hazard_0.txt": b"tree\nnonsense"},
         lambda files: {**files, "model.json": _without(files, "baseline")},
         lambda files: {**files, "model.json": _without(files, "layout")},
@@ -349,17 +349,12 @@ def test_a_baseline_rests_on_its_clocks_alone(model):
     assert unused.unlike(without(valve), "") == ""
 
 
-def test_a_model_of_before_what_it_rests_on_was_kept_is_not_taken_for_outdated(model):
+def test_what_it_rests_on_is_kept_and_a_rebuild_outdates_it(model):
     at = {"work": datetime(2024, 5, 1, tzinfo=UTC)}
     known = replace(model, rebuilt=at, failure_rule="r1")
     assert read(write(known)) == known
+    assert known.outdated(at) == {}
     assert replace(model, rebuilt={}).outdated(at) == at
-    content = json.loads(write(known)["model.json"])
-    old = {name: value for name, value in content.items() if name not in {"rebuilt", "definitions", "failure_rule"}}
-    found = read(write(known) | {"model.json": json.dumps(old).encode()})
-    assert (found.rebuilt, found.definitions, found.failure_rule) == (None, None, "")
-    assert found.outdated(at) == {}
-    assert found.unlike(FeatureSet(()), "r2") == ""
 
 
 def test_a_lost_feature_is_not_taken_for_a_key() -> None:
@@ -379,3 +374,35 @@ def test_sums_in_another_order_give_the_same_matrix():
     np.testing.assert_array_equal(one, two)
     np.testing.assert_allclose(one, values, rtol=2**-17)
     assert one[-1] == 131_071.0
+
+
+@pytest.mark.parametrize("learner", ["trees", "logistic"])
+def test_every_learner_is_coherent_additive_and_comes_back_from_its_files(fleet, learner):
+    fitted = train(fleet, learner=learner)
+    found = read(write(fitted))
+    assert (found.kind, found) == (learner, fitted)
+    answers = probabilities(found.probabilities(fleet.features))
+    np.testing.assert_array_equal(answers, probabilities(fitted.probabilities(fleet.features)))
+    assert (np.diff(answers, axis=1) >= 0).all()
+    names, parts = contributions(found, fleet.features, 0, 0)
+    hazard = found.hazard(fleet.features)[:, 0, 0]
+    assert names[-1] == "base"
+    np.testing.assert_allclose(parts.sum(axis=1), np.log(hazard) - np.log1p(-hazard), atol=1e-6)
+
+
+@pytest.mark.parametrize("learner", ["trees", "logistic"])
+def test_rows_that_stand_for_others_give_the_rate_of_all(fleet, learner):
+    whole, _, _ = cut(fleet, 0, 100)
+    quiet = np.flatnonzero(~whole.event.any(axis=(1, 2)))
+    kept = np.ones(len(whole.features), dtype=bool)
+    kept[np.delete(quiet, slice(None, None, 4))] = False
+    weight = np.where(whole.event.any(axis=(1, 2)), 1.0, len(quiet) / len(quiet[::4]))[kept]
+    some = Slice(whole.features[kept].reset_index(drop=True), whole.at_risk[kept], whole.event[kept], weight)
+    one, other = (
+        RiskModel.fit(rows, modes=MODES, config=CONFIG, clocks=CLOCKS, learner=learner, feature_set=TOLD)
+        for rows in (whole, some)
+    )
+    for answers in (RiskModel.probabilities, RiskModel.baseline_probabilities):
+        assert answers(other, whole.features)["p_7d"].mean() == pytest.approx(
+            answers(one, whole.features)["p_7d"].mean(), rel=0.1
+        )

@@ -1,0 +1,134 @@
+"""Which model serves: the simplest that no other surely beats.
+
+Age alone, a line over all features and boosted trees are fitted on the same rows. In that order each
+takes the place of the one before only where it surely loses less on the calibration slice: where the
+95 % interval of the log loss that it saves, by bootstrap over assets, lies above 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from features.point_in_time import FeatureSet
+from ml.baseline import AGE, SERVICED
+from ml.hazard import Learner
+from ml.intervals import Interval, difference
+from ml.material import Material
+from ml.remaining import Rul, days_left, learnable
+from ml.risk import RiskModel
+from ml.stacking import about
+
+__all__ = ["LEARNERS", "Choice", "choose"]
+
+LEARNERS: tuple[Learner, ...] = ("logistic", "trees")
+"""From the simpler to the less simple."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that serves, and those that were fitted beside it.
+
+    Attributes
+    ----------
+    beside
+        Learners that do not serve, by name; the baseline is part of every model.
+    notes
+        Why a simpler one serves, if it does.
+    """
+
+    model: RiskModel
+    beside: Mapping[str, RiskModel]
+    notes: tuple[str, ...]
+
+
+def choose(material: Material, *, rebuilt: Mapping[str, datetime], failure_rule: str) -> Choice:
+    """Fit every learner on the training slice, calibrate it, and choose on the calibration slice.
+
+    Parameters
+    ----------
+    rebuilt, failure_rule
+        As :class:`ml.risk.RiskModel` keeps them.
+    """
+    fitted = {
+        learner: replace(
+            _fit(material, learner), rebuilt=rebuilt, failure_rule=failure_rule, base_rates=_base_rates(material)
+        )
+        for learner in LEARNERS
+    }
+    age = replace(fitted["trees"], hazards=())
+    if not fitted["trees"].hazards:
+        note = f"{material.taught()} failures in training teach no more than the age-only baseline, which serves alone"
+        return Choice(replace(age, rul=_rul(age, material)), {}, (note,))
+    chosen, notes = age, []
+    for learner, model in fitted.items():
+        gained = _gained(model, chosen, material)
+        if gained.low > 0:  # NaN, where none failed: the simpler one
+            chosen = model
+        else:
+            notes.append(_why_not(learner, chosen, gained))
+    chosen = replace(chosen, rul=_rul(chosen, material))
+    beside: dict[str, RiskModel] = {name: model for name, model in fitted.items() if name != chosen.kind}
+    return Choice(chosen, beside, tuple(notes))
+
+
+def _why_not(learner: Learner, chosen: RiskModel, gained: Interval) -> str:
+    serves = "age alone" if chosen.kind == "baseline" else chosen.kind
+    return (
+        f"on the calibration slice {learner} saves {gained.low:+.4f} to {gained.high:+.4f} of log loss against {serves} "
+        f"(95 %), which may be nothing: the simpler one, {serves}, is kept"
+    )
+
+
+def _gained(model: RiskModel, simpler: RiskModel, material: Material) -> Interval:
+    """Log loss at the decision horizon that a model saves on the calibration slice."""
+    rows, labels, days = material.rows["calibrate"], material.labels["calibrate"], material.config.decision_days
+    place, column = labels.horizons_days.index(days), f"p_{days:g}d"
+    known = labels.known[:, place]
+    ours, theirs = (each.probabilities(rows)[column][known].to_numpy() for each in (model, simpler))
+    return difference("log_loss", labels.failed[known, place], theirs, ours, rows.loc[known, "asset_id"])
+
+
+def _rul(model: RiskModel, material: Material) -> Rul:
+    rows, labels, config = material.rows["calibrate"], material.labels["calibrate"], material.config
+    limit, seen = config.horizons_days[-1], labels.known[:, -1]
+    left = days_left(rows, material.failures, limit)
+    return learnable(
+        model.restricted(rows)[seen], left[seen], rows.loc[seen, "asset_id"].tolist(),
+        limit_days=limit, beyond_days=config.decision_days,
+    )  # fmt: skip
+
+
+def _fit(material: Material, learner: Learner) -> RiskModel:
+    return RiskModel.fit(
+        material.slice("train"),
+        modes=material.modes,
+        config=material.config,
+        learner=learner,
+        calibration=material.slice("calibrate"),
+        clocks={mode: _clock(material.feature_set, mode) for mode in material.modes},
+        feature_set=material.feature_set,
+        trained_until=material.split.train_until.isoformat(),
+    )
+
+
+def _base_rates(material: Material) -> dict[str, float]:
+    """Share of the training rows that failed within each horizon, by its days; none where no window was seen."""
+    labels = material.labels["train"]
+    seen = dict(zip(labels.horizons_days, zip(labels.known.T, labels.failed.T, strict=True), strict=True))
+    return {
+        f"{days:g}": float(np.average(failed[known], weights=material.weight[known]))
+        for days, (known, failed) in seen.items()
+        if known.any()
+    }
+
+
+def _clock(told: FeatureSet, mode: str) -> str:
+    """A mode's clock for the baseline: its component's last service, else the asset's age, else none."""
+    serviced = about([f for f in told.features if f.family == SERVICED], mode)
+    if serviced:
+        return serviced.name
+    return AGE if AGE in told.names else ""
