@@ -128,6 +128,7 @@ def _valued(column: str, value: str) -> Words:
 
 _NOUNS = (
     "row", "error", "warning", "note", "check", "failure", "ticket", "asset", "day", "repeat", "stamp", "source", "rule",
+    "visit", "leak",
 )  # fmt: skip
 
 

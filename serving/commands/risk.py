@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from serving import console
+from serving.files import written_if_asked
 
 if TYPE_CHECKING:
     from ml.policy import PolicyConfig
@@ -38,13 +39,19 @@ def train() -> None:
 @click.option(
     "--mlflow-uri", envvar="FOREMEND_MLFLOW_URI", default="", help="MLflow server.  [default: the local store]"
 )
+@click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page to FILE.")
+@click.option("--language", type=click.Choice(["en", "zh-CN"]), help="Of the page.  [default: the workspace's]")
 @click.pass_obj
-def risk(workspace: Path, as_json: bool, promote: bool, reason: str, mlflow_uri: str) -> None:
+def risk(
+    folder: Path, *, as_json: bool, promote: bool, reason: str, mlflow_uri: str, html_file: Path | None,
+    language: str | None,
+) -> None:  # fmt: skip
     """Train the failure-risk model, judge it on the last window, register it.
 
     \b
     foremend train risk
     foremend -w fleet train risk --promote --reason "the fleet has grown by half"
+    foremend train risk --html risk.html           charts and tables on one page, to pass on
 
     The past is cut in three: training, a later slice for calibration, and a last window that is
     looked at once. The age-only baseline is fitted and printed beside. The new version becomes
@@ -52,32 +59,43 @@ def risk(workspace: Path, as_json: bool, promote: bool, reason: str, mlflow_uri:
     Settings: [risk] in foremend.toml.
     """  # noqa: D301
     from features.workspace import Workspace
+    from ml.report import Wording
     from ml.train import train_risk
+    from serving.commands.judging import write_page
     from serving.settings import load_settings
 
     if reason and not promote:
         raise click.UsageError("--reason says why a version is promoted: it goes with --promote")
-    report = train_risk(
-        Workspace.open(workspace), promote=promote, reason=reason, by=load_settings().user, mlflow_uri=mlflow_uri,
-        say=console.say,
-    )  # fmt: skip
+    workspace = Workspace.open(folder)
+    with written_if_asked(html_file) as html:
+        report = train_risk(
+            workspace, promote=promote, reason=reason, by=load_settings().user, mlflow_uri=mlflow_uri, say=console.say
+        )
+        if html:
+            write_page(html, workspace, report.tested, report.audited, report.notes, language)
+    if html_file:
+        console.say(f"Wrote {html_file}")
     if as_json:
         console.to_json(report.as_dict())
     else:
-        _print(report)
-    console.say(f"Next: {console.command(workspace, 'score' if report.alias == 'champion' else 'models')}")
+        _print(report, Wording(workspace.config.workspace.language))
+    console.say(f"Next: {console.command(folder, 'score' if report.alias == 'champion' else 'models')}")
 
 
-def _print(report: TrainingReport) -> None:
-    from serving.commands.judging import print_audit, print_backtest
+def _print(report: TrainingReport, words: Wording) -> None:
+    from serving.commands.judging import print_audit, print_backtest, print_notes
 
-    print_backtest(report.tested)
-    print_audit(report.audited)
-    for note in report.notes:
-        console.say(f"Note: {note}.")
-    rows = [(name, "passed" if one.passed else "failed", one.reason) for name, one in report.gates.items()]
-    console.table(("gate", "", "why"), rows)
-    console.say(f"Model risk version {report.version} is {report.alias}: {report.verdict}. Run {report.run_id}.")
+    print_backtest(report.tested, words)
+    print_audit(report.audited, words)
+    print_notes(report.notes, words)
+    rows = [
+        (words.cell(name), words.cell("passed" if one.passed else "failed"), words.said(one.reason))
+        for name, one in report.gates.items()
+    ]
+    console.table([words.cell(head) for head in ("gate", "", "why")], rows)
+    pattern = "Model risk version {version} is {alias}: {verdict}. Run {run}."
+    told = {"version": report.version, "alias": words.cell(report.alias), "verdict": words.said(report.verdict)}
+    console.say(words.cell(pattern, **told, run=report.run_id))
 
 
 @click.command()

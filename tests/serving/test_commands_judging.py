@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,41 @@ def test_a_backtest_is_printed_for_people(folder: Path, capsys: pytest.CaptureFi
         assert words in said.out
     assert "Leak audit: no leak" in said.err
     assert f"Next: foremend -w {folder} train risk" in said.err
+
+
+def test_the_page_and_the_tables_speak_the_workspaces_language(
+    folder: Path, data: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml, file = folder / "foremend.toml", tmp_path / "new" / "risk.html"
+    english = toml.read_text(encoding="utf-8")
+    try:
+        toml.write_text(english.replace('language = "en"', 'language = "zh-CN"', 1), encoding="utf-8")
+        assert run(["-w", str(folder), "backtest", "risk", "--html", str(file)]) == 0
+    finally:
+        toml.write_text(english, encoding="utf-8")
+    said, page = capsys.readouterr(), file.read_text(encoding="utf-8")
+    assert re.search(r"^检验期 2.* 至 2.*（按时间划分）$", said.out, re.MULTILINE)
+    assert re.search(
+        r"^预测期 +模型 +样本数 +故障样本 +AP +95% 区间 +ROC +Brier +ECE +实际/预期 +每天上门 K 次",
+        said.out,
+        re.MULTILINE,
+    )
+    assert re.search(r"^7 天 +基线 ", said.out, re.MULTILINE)
+    assert "概率最高的 K 台" in said.out
+    assert set(re.findall(r"[a-z_]{4,}", said.out)) <= {"rier", "policy", *data["modes"]}
+    assert "泄漏审计：未发现泄漏" in said.err
+    assert f"Wrote {file}" in said.err
+    assert '<html lang="zh-CN">' in page
+    assert page.count("<svg") >= 5
+    assert not re.search(r'(src|href)="|<script|<link|@import|url\(', page)
+
+
+def test_a_page_that_cannot_be_written_is_told_before_the_work(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["-w", str(folder), "backtest", "risk", "--html", "/proc/nowhere/risk.html"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "/proc/nowhere/risk.html: cannot be written" in line
 
 
 def test_a_leak_is_named_and_nothing_is_registered_with_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
