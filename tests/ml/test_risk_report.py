@@ -6,9 +6,11 @@ import ast
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -23,11 +25,14 @@ from ml.intervals import Interval
 from ml.policy import PolicyConfig
 from ml.protocol import SliceName, Split
 from ml.quality import judge, judge_modes
-from ml.remaining import LifeQuality, Rul
+from ml.remaining import LifeQuality, Rul, learnable
 from ml.report import Wording, wording
 from ml.risk_charts import CHARTS
 from ml.risk_report import RiskPage, artifacts, plots, risk_page, worth
 from ml.risk_tables import advantage_line, audit_line, leaks_table, tables
+
+if TYPE_CHECKING:
+    from ml.risk import RiskModel
 
 START, DAYS, ASSETS = pd.Timestamp("2024-01-20T16:00Z"), 120, 40
 MODES, HORIZONS = ("泵 <pump>", "valve"), (1.0, 7.0, 14.0, 30.0)
@@ -328,18 +333,21 @@ def test_every_note_and_verdict_of_a_training_is_said_in_chinese(module: str, le
 
 
 def test_why_a_simpler_model_is_kept_is_said_in_chinese() -> None:
-    from ml.choice import LEARNERS
+    from ml.choice import LEARNERS, _why_not
 
     for learner in LEARNERS:
-        for serves in ("age alone", *LEARNERS[: LEARNERS.index(learner)]):
-            sentence = (
-                f"on the calibration slice {learner} saves -0.0012 to +0.0034 of log loss against {serves} (95 %), "
-                f"which may be nothing: the simpler one, {serves}, is kept"
-            )
-            said = Wording("zh-CN").said(sentence)
+        for serves in ("baseline", *LEARNERS[: LEARNERS.index(learner)]):
+            kept = cast("RiskModel", SimpleNamespace(kind=serves))
+            said = Wording("zh-CN").said(_why_not(learner, kept, Interval(-0.0012, 0.0034)))
             assert "-0.0012 至 +0.0034" in said
             assert not re.search("[a-z]{4,}", said)
 
 
-def test_the_clock_of_the_fixture_is_the_window(page: RiskPage) -> None:
-    assert page.tested.split.observed_until - page.tested.split.calibrate_until == timedelta(days=DAYS)
+def test_why_remaining_life_is_not_told_is_said_in_chinese() -> None:
+    rng = np.random.default_rng(1)
+    left, assets = rng.uniform(0, 30, 60), [f"A{n}" for n in range(60)]
+    for said in (
+        learnable(rng.uniform(0, 30, 60), left, assets, limit_days=30, beyond_days=days) for days in (7, 29.9)
+    ):
+        assert not said.estimable
+        assert not re.search("[a-z]{4,}", Wording("zh-CN").said(said.reason))
