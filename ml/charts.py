@@ -44,7 +44,7 @@ def house(
 
 def _look() -> alt.Config:
     axis = alt.AxisConfig(
-        labelColor=SOFT, titleColor=SOFT, titleFontWeight="normal", labelFontSize=12, titleFontSize=12,
+        labelColor=SOFT, titleColor=SOFT, titleFontWeight="normal", labelFontSize=12, titleFontSize=12, titlePadding=9,
         gridColor="#e8ecf2", domainColor=PALE, tickColor=PALE, labelAngle=0,
     )  # fmt: skip
     legend = alt.LegendConfig(labelFontSize=12, labelColor=INK, symbolStrokeWidth=0, symbolOpacity=1)

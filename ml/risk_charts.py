@@ -54,7 +54,7 @@ def reliability(tested: Backtest, words: Wording = ENGLISH) -> Drawn:
     if not found:
         return None
     most = min(1.0, 1.05 * max(max(one.predicted, one.observed) for _, one in found)) or 1.0
-    axis = alt.Axis(values=[at for at in SHARES if at == 0 or at >= most / 50], format="~%", labelOverlap=True)
+    axis = alt.Axis(values=[at for at in SHARES if at == 0 or at >= most / 30], format=".2~%", labelOverlap=True)
     scale = alt.Scale(type="sqrt", domain=[0, most], nice=False)  # most rows have small probabilities
     rows = ({"series": name, "x": one.predicted, "y": one.observed} for name, one in found)
     chart = alt.Chart(data(rows)).encode(

@@ -40,7 +40,7 @@ def report(workspace):
 def test_the_first_model_becomes_champion_and_beats_age_by_far(report):
     ours, age = report.tested.quality("model", 7), report.tested.quality("baseline", 7)
     assert (report.alias, report.version) == (CHAMPION, "1")
-    assert report.kind in {"trees", "logistic"}
+    assert report.kind in LEARNERS
     assert {quality.model for quality in report.tested.qualities} == {"model", "baseline", *LEARNERS} - {report.kind}
     assert report.tested.modes == ("pump", "valve")
     assert ours.positives == age.positives > 100
@@ -171,11 +171,17 @@ def test_the_page_and_its_pictures_lie_beside_the_model_in_its_run(workspace, re
     assert f"{report.tested.quality('model', 7).average_precision:.4f}" in page
 
 
-def test_the_command_prints_model_and_baseline_and_the_next_command(workspace, report, capsys):
+def test_the_command_prints_model_and_baseline_and_the_next_command_and_writes_a_page(
+    workspace, report, capsys, tmp_path
+):
     from serving.cli import run
 
-    assert run(["-w", str(workspace.root), "train", "risk"]) == 0
+    file = tmp_path / "risk.html"
+    page = ["--html", str(file), "--language", "zh-CN"]
+    assert run(["-w", str(workspace.root), "train", "risk", *page]) == 0
     out, err = capsys.readouterr()
+    assert '<html lang="zh-CN">' in file.read_text(encoding="utf-8")
+    assert f"Wrote {file}" in err
     assert [word in out for word in ("7 d", "model", "baseline", "AP")] == [True] * 4
     assert f"foremend -w {workspace.root} score" in err
     assert run(["-w", str(workspace.root), "train", "risk", "--json"]) == 0
