@@ -335,6 +335,7 @@ def test_every_note_and_verdict_of_a_training_is_said_in_chinese(module: str, le
 def test_why_a_simpler_model_is_kept_is_said_in_chinese() -> None:
     from ml.choice import LEARNERS, _why_not
 
+    assert {*LEARNERS, "baseline"} <= set(wording("zh-CN")["tables"])
     for learner in LEARNERS:
         for serves in ("baseline", *LEARNERS[: LEARNERS.index(learner)]):
             kept = cast("RiskModel", SimpleNamespace(kind=serves))
