@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, Select
 from serving.auth import Identity, Store, caller
 from serving.problems import KINDS, MEDIA_TYPE, Problem
 from serving.schemas import (
+    AssetHealth,
     Cursor,
     Forecast,
     ForecastPage,
@@ -34,7 +35,7 @@ from serving.store.paging import Order, Page, page
 from serving.store.scores import horizons_of, newest_run, probabilities_of, scoring_run, select_scores
 from serving.store.tables import forecasts, probabilities, proposals, scores
 from serving.store.work import select_proposals
-from serving.words import Language, language_of, reason_in_words, why_in_words
+from serving.words import Language, health_in_words, language_of, reason_in_words, why_in_words
 
 __all__ = ["open_routes", "v1"]
 
@@ -189,17 +190,23 @@ def _not_valid(parameter: str, detail: str) -> Problem:
 def _risk_score(
     run: RowMapping, row: RowMapping, chances: Sequence[Mapping[str, Any]], language: Language
 ) -> RiskScore:
-    words = {"probabilities": chances, "reasons": _reasons(row["reasons"], language)}
-    return RiskScore.model_validate({**run, **row, **words})
+    return RiskScore.model_validate({**run, **row, "probabilities": chances, **_explained({**run, **row}, language)})
 
 
 def _proposal(row: RowMapping, language: Language) -> Proposal:
-    words = {"reasons": _reasons(row["reasons"], language), "why": why_in_words(dict(row), language)}
-    return Proposal.model_validate({**row, **words})
+    return Proposal.model_validate({**row, "why": why_in_words(dict(row), language), **_explained(dict(row), language)})
 
 
-def _reasons(stored: Sequence[Mapping[str, Any]], language: Language) -> list[Reason]:
-    return [Reason.model_validate({**reason, "text": reason_in_words(reason, language)}) for reason in stored]
+def _explained(row: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """What is said in words, in the language asked for."""
+    health = row["health"] and AssetHealth(
+        grade=row["health"], text=health_in_words(row["health"], language), horizon_days=row["decision_days"],
+        base_rate=row["base_rate"],
+    )  # fmt: skip
+    reasons = [
+        Reason.model_validate({**reason, "text": reason_in_words(reason, language)}) for reason in row["reasons"]
+    ]
+    return {"health": health, "reasons": reasons}
 
 
 def _forecast(run: RowMapping, row: RowMapping) -> Forecast:

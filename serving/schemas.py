@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 __all__ = [
-    "Chance", "Cursor", "Forecast", "ForecastPage", "ForecastQuery", "Health", "Invalid", "ProblemBody", "Proposal",
-    "ProposalPage", "ProposalQuery", "Quantile", "Reason", "RiskPage", "RiskQuery", "RiskScore",
+    "AssetHealth", "Chance", "Cursor", "Explanation", "Forecast", "ForecastPage", "ForecastQuery", "Health", "Invalid",
+    "ProblemBody", "Proposal", "ProposalPage", "ProposalQuery", "Quantile", "Reason", "RiskPage", "RiskQuery", "RiskScore",
 ]  # fmt: skip
 
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -88,12 +88,51 @@ class Chance(_Answer):
 
 
 class Reason(_Answer):
-    """What moved a probability, in log-odds; in words in the language asked for."""
+    """What moved the hazard that is explained; windows and statistics of one quantity are one reason."""
 
-    feature: str
-    value: float | str | None
-    contribution: float
-    text: str
+    quantity: Annotated[str | None, Field(description="What it is about.", examples=["readings.pressure"])] = None
+    feature: Annotated[
+        str, Field(description="The view of it that pulls most its way.", examples=["reading_pressure_z_7d"])
+    ]
+    value: Annotated[
+        float | str | None, Field(description="Of `feature`; null where nothing was known.", examples=[2.31])
+    ]
+    contribution: Annotated[float, Field(description="In log-odds, of all its views together.", examples=[0.84])]
+    merged: Annotated[int | None, Field(description="How many views of it move anything.", examples=[6])] = None
+    text: Annotated[
+        str,
+        Field(
+            description="In the language asked for.",
+            examples=["mean of pressure over 7 d is 2.3σ above its own baseline"],
+        ),
+    ]
+
+
+class Explanation(_Answer):
+    """Which hazard the reasons explain: the one, of a failure mode in an interval, that carries most of the probability.
+
+    `base`, the contributions of all reasons and `rest` add up to the log-odds of `hazard`.
+    """
+
+    failure_mode: str
+    from_days: Days
+    to_days: Days
+    share: Annotated[Probability, Field(description="Its part of the probability at the decision horizon.")]
+    hazard: Annotated[Probability, Field(description="Of a failure in the interval, for who reaches its start.")]
+    base: Annotated[float, Field(description="Log-odds before any reason.")]
+    rest: Annotated[float, Field(description="Of what is too weak to be listed.")]
+
+
+class AssetHealth(_Answer):
+    """How an asset's risk compares with that of the fleet that was trained on, as a grade."""
+
+    grade: Annotated[
+        Literal["A", "B", "C", "D", "E"],
+        Field(description="Failures are expected less than 1, 2, 4, 8 times as fast as on average; E: faster still."),
+    ]
+    text: Annotated[str, Field(description="In the language asked for.", examples=["watch"])]
+    horizon_days: Days
+    base_rate: Annotated[Probability, Field(description="Share of the training rows that failed within the horizon.")]
 
 
 class _Provenance(_Answer):
@@ -106,7 +145,21 @@ class _Provenance(_Answer):
     calibration_status: str
 
 
-class RiskScore(_Provenance):
+class _Explained(_Provenance):
+    """On what a score rests, and why it is what it is."""
+
+    basis: Annotated[
+        Literal["asset", "asset_model", "fleet"] | None,
+        Field(description="The asset's own history, or what is known of its model, or of the fleet."),
+    ]
+    health: Annotated[AssetHealth | None, Field(description="Null where the model knows no base rate.")]
+    rul_days: Annotated[float | None, Field(description="Remaining life, at most the longest horizon.")]
+    rul_reason: Annotated[str | None, Field(description="Why `rul_days` is null; empty where it is not.")]
+    explanation: Annotated[Explanation | None, Field(description="Null where the model knows nothing but age.")]
+    reasons: list[Reason]
+
+
+class RiskScore(_Explained):
     """One asset's risk."""
 
     asset_id: str
@@ -116,10 +169,9 @@ class RiskScore(_Provenance):
     probabilities: list[Chance]
     value: Annotated[float, Field(description="Expected saving of a visit now, in the costs' currency.")]
     decision: Annotated[str, Field(description="`proposed`, or why not.")]
-    reasons: list[Reason]
 
 
-class Proposal(_Provenance):
+class Proposal(_Explained):
     """A preventive visit that is proposed."""
 
     external_key: str
@@ -134,7 +186,6 @@ class Proposal(_Provenance):
     probability: Annotated[Probability, Field(description="Of a failure within `horizon_days`.")]
     horizon_days: Annotated[Days, Field(description="Whichever of the two shortest horizons carries most of `value`.")]
     probabilities: list[Chance]
-    reasons: list[Reason]
     why: str
 
 

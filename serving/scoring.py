@@ -10,14 +10,16 @@ Training goes the same road with many past cut-offs instead of tonight's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from features.errors import DataError, ModelError
+from ml.health import grades
 from ml.policy import PROPOSED, PolicyConfig, propose
+from serving.explaining import Explained, explained
 from serving.store.audits import note
 from serving.store.engine import writing
 from serving.store.scores import ScoringRun, run_is_stored, save_scores
@@ -33,9 +35,6 @@ if TYPE_CHECKING:
     from ml.risk import RiskModel
 
 __all__ = ["Scored", "answer", "score", "settle"]
-
-REASONS = 5
-"""Reasons that are kept for every score."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,8 @@ class Scored:
         The run had been committed before: nothing was written.
     notes
         What a planner should know before using it.
+    health, bases
+        How many assets have which grade, and how many scores rest on what.
     """
 
     run: ScoringRun
@@ -62,6 +63,8 @@ class Scored:
     best_value: float | None = None
     repeated: bool = False
     notes: tuple[str, ...] = ()
+    health: Mapping[str, int] = field(default_factory=dict)
+    bases: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def pays_from(self) -> float | None:
@@ -125,7 +128,8 @@ def score(
         as_of=cutoff, data_as_of=data.known_at, data_committed_at=data.committed_at, data_versions=snapshot.versions,
         model_version=f"risk/{stored.version}", calibration_status=_calibration(model),
         feature_fingerprint=meanings.fingerprint, policy=policy,
-        horizons=model.config.horizons_days,
+        horizons=model.config.horizons_days, decision_days=model.config.decision_days, base_rate=_base_rate(model),
+        rul_reason=model.rul.reason,
     )  # fmt: skip
     scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id, now=workspace.now())
     told = (*_stale(data, cutoff), *_placeholders(workspace), *_outdated(model, snapshot), *stored.notes(cutoff))
@@ -138,16 +142,24 @@ def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd
     Returns
     -------
     pandas.DataFrame
-        One row per asset: ``asset_id, asset_model, region, failure_mode, reasons`` and ``p_{h}d``
-        for every horizon.
+        One row per asset: ``asset_id, asset_model, region, failure_mode``; ``p_{h}d`` for every horizon;
+        ``reasons, explanation`` (:mod:`serving.explaining`), ``basis`` (:mod:`ml.basis`), ``health`` (:mod:`ml.health`)
+        and ``rul_days``.
     """
     import pandas as pd
 
+    from ml.basis import rests_on
+
     answered = model.probabilities(features)
-    said = _reasons(model, features, meanings)
+    why = explained(model, features, meanings)
+    each = [why.get(asset, Explained()) for asset in answered["asset_id"]]
     answered["asset_model"] = features.get("asset_asset_model")
     answered["region"] = features.get("asset_region")
-    answered["reasons"] = pd.Series([said.get(asset, []) for asset in answered["asset_id"]], dtype=object)
+    answered["reasons"] = pd.Series([one.reasons for one in each], dtype=object)
+    answered["explanation"] = pd.Series([one.explanation for one in each], dtype=object)
+    answered["basis"] = rests_on(model, features, meanings.features)
+    answered["health"] = grades(answered[f"p_{model.config.decision_days:g}d"], _base_rate(model))
+    answered["rul_days"] = model.remaining_life(features)["rul_days"].to_numpy()
     return answered
 
 
@@ -182,7 +194,14 @@ def settle(
         end_expired(connection, max(now or run.as_of, run.as_of), run.policy)
         decisions = {str(name): int(count) for name, count in scored["decision"].value_counts().items()}
         note(connection, at, "score", "run.scored", run.run_id, decisions=decisions)
-    return Scored(run, len(scored), decisions, _best(scored, held))
+    health, bases = _counts(scored, "health"), _counts(scored, "basis")
+    return Scored(run, len(scored), decisions, _best(scored, held), health=health, bases=bases)
+
+
+def _counts(scored: pd.DataFrame, name: str) -> dict[str, int]:
+    if name not in scored:
+        return {}
+    return {str(value): int(count) for value, count in scored[name].value_counts().sort_index().items()}
 
 
 def _best(scored: pd.DataFrame, held: Mapping[str, str]) -> float | None:
@@ -257,20 +276,6 @@ def _first_two(horizons: tuple[float, ...]) -> tuple[float, float]:
     return horizons[0], horizons[min(1, len(horizons) - 1)]
 
 
-def _reasons(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> dict[str, list[dict[str, Any]]]:
-    """Asset → its reasons, the strongest first, each with the meaning, in both languages, and unit of its feature.
-
-    A feature that moves nothing is no reason.
-    """
-    from ml.reasons import explain
-
-    known = {f.name: {"meaning": f.meaning.as_dict(), "unit": f.unit} for f in meanings.features}
-    said: dict[str, list[dict[str, Any]]] = {}
-    told = explain(model, features, top=REASONS)[["asset_id", "feature", "value", "contribution"]]
-    for asset, name, value, contribution in told.itertuples(index=False, name=None):
-        if not contribution:
-            continue
-        plain = value.item() if hasattr(value, "item") else value
-        reason = {"feature": name, "value": plain, "contribution": float(contribution)}
-        said.setdefault(str(asset), []).append(reason | known.get(name, {"meaning": {}, "unit": ""}))
-    return said
+def _base_rate(model: RiskModel) -> float | None:
+    """Share of the training rows that failed within the horizon that decides; None where the model did not keep it."""
+    return model.base_rates.get(f"{model.config.decision_days:g}")

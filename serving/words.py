@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
-__all__ = ["Language", "language_of", "reason_in_words", "reasons_in_words", "unit_in_words", "why_in_words"]
+from ml.health import GRADES
+
+__all__ = [
+    "Language", "health_in_words", "language_of", "reason_in_words", "reasons_in_words", "unit_in_words", "why_in_words",
+]  # fmt: skip
 
 Language = Literal["en", "zh-CN"]
 
@@ -60,10 +64,12 @@ def unit_in_words(unit: str, language: Language) -> str:
 
 
 def reason_in_words(reason: Mapping[str, Any], language: Language) -> str:
-    """One reason, ``{feature, value, unit, meaning, contribution}``, as a short phrase.
+    """One reason as a sentence: its ``text``, by language; reasons of older runs have a ``meaning`` and a value.
 
-    `meaning` is by language; reasons of older runs have an English text.
+    Of these, `meaning` is by language, or English text.
     """
+    if said := (reason.get("text") or {}).get(language):
+        return str(said)
     phrases, meaning, unit = _PHRASES[language], reason.get("meaning"), reason.get("unit") or ""
     if isinstance(meaning, Mapping):
         meaning = meaning.get(language)
@@ -77,6 +83,11 @@ def reason_in_words(reason: Mapping[str, Any], language: Language) -> str:
 def reasons_in_words(reasons: Sequence[Mapping[str, Any]], language: Language) -> str:
     """Some reasons in one line."""
     return _PHRASES[language]["between"].join(reason_in_words(reason, language) for reason in reasons)
+
+
+def health_in_words(letter: str, language: Language) -> str:
+    """What people call a grade of health."""
+    return next(grade.words.said(language) for grade in GRADES if grade.letter == letter)
 
 
 def why_in_words(proposal: Mapping[str, Any], language: Language) -> str:

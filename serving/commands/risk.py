@@ -34,6 +34,7 @@ def train() -> None:
 
 @train.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--tune", is_flag=True, help="Search [risk.trees] first, on inner splits of the training slice.")
 @click.option("--promote", is_flag=True, help="Make the new version champion whatever the gates say.")
 @click.option("--reason", default="", help="Why it is promoted, for the history.  [with --promote]")
 @click.option(
@@ -43,7 +44,7 @@ def train() -> None:
 @click.option("--language", type=click.Choice(["en", "zh-CN"]), help="Of the page.  [default: the workspace's]")
 @click.pass_obj
 def risk(
-    folder: Path, *, as_json: bool, promote: bool, reason: str, mlflow_uri: str, html_file: Path | None,
+    folder: Path, *, as_json: bool, tune: bool, promote: bool, reason: str, mlflow_uri: str, html_file: Path | None,
     language: str | None,
 ) -> None:  # fmt: skip
     """Train the failure-risk model, judge it on the last window, register it.
@@ -69,8 +70,9 @@ def risk(
     workspace = Workspace.open(folder)
     with written_if_asked(html_file) as html:
         report = train_risk(
-            workspace, promote=promote, reason=reason, by=load_settings().user, mlflow_uri=mlflow_uri, say=console.say
-        )
+            workspace, tuned=tune, promote=promote, reason=reason, by=load_settings().user, mlflow_uri=mlflow_uri,
+            say=console.say,
+        )  # fmt: skip
         if html:
             write_page(html, workspace, report.tested, report.audited, report.notes, language)
     if html_file:
@@ -118,6 +120,10 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     proposal is left alone until that has ended. A cut-off before the newest scored one gets scores
     and no proposals; proposals of a past cut-off that have expired by the workspace's clock are
     stored as expired. Costs and crews: [policy] in foremend.toml.
+
+    Every asset has a health grade: its failures are expected less than 1 (A), 2 (B), 4 (C) or 8 (D)
+    times as fast as the average asset's of the training, or faster still (E). Scores of assets without
+    a history of their own say so: they rest on the asset's model, or on the fleet.
     """  # noqa: D301
     from features.errors import ModelError
     from features.spine import instant_of
@@ -212,6 +218,28 @@ def _print_run(scored: Scored, words: Wording) -> None:
             "in foremend.toml: [policy] failure_cost and visit_cost."
         )
         console.say(words.cell(pattern, failure=_amount(run.policy.failure_cost), from_=_amount(scored.pays_from)))
+    _print_health(scored, words)
+
+
+def _print_health(scored: Scored, words: Wording) -> None:
+    """How the fleet does, and how many assets are scored without a history of their own."""
+    from ml.basis import BASES
+    from ml.health import GRADES
+
+    run, counts = scored.run, [(grade, scored.health.get(grade.letter, 0)) for grade in GRADES]
+    if scored.health:
+        pattern = "Health within {days:g} d, against the base rate of {base:.1%}: {grades}."
+        told = ("、" if words.language == "zh-CN" else ", ").join(
+            f"{grade.letter} {grade.words.said(words.language)} {count:,}" for grade, count in counts
+        )
+        console.say(words.cell(pattern, days=run.decision_days, base=run.base_rate, grades=told))
+    _, by_model, by_fleet = (scored.bases.get(basis, 0) for basis in BASES)
+    if new := by_model + by_fleet:
+        pattern = (
+            "{new:,} of {assets:,} assets have no history of their own yet: {by_model:,} are scored as their model, "
+            "{by_fleet:,} as the fleet."
+        )
+        console.say(words.cell(pattern, new=new, assets=scored.assets, by_model=by_model, by_fleet=by_fleet))
 
 
 def _costs(policy: PolicyConfig, first: float, words: Wording) -> str:
@@ -229,22 +257,36 @@ def _amount(cost: float) -> str:
 
 
 def _print_proposals(proposals: Sequence[Mapping[str, Any]], words: Wording) -> None:
-    from serving.words import language_of, reasons_in_words
-
     horizons = sorted({chance["horizon_days"] for row in proposals for chance in row["probabilities"]})
-    rows = []
-    for row in proposals:
-        chances = {chance["horizon_days"]: f"{chance['probability']:.0%}" for chance in row["probabilities"]}
-        raising = [reason for reason in row["reasons"] if reason["contribution"] > 0]
-        told = reasons_in_words(raising[:REASONS_SHOWN], language_of(words.language))
-        rows.append(
-            [f"{row['as_of']:%Y-%m-%d}", row["asset_id"], row["region"], row["failure_mode"],
-             *(chances.get(days, "") for days in horizons), f"{row['value']:,.2f}", words.cell(row["state"]), told]
-        )  # fmt: skip
+    optional = {
+        "health": any(row["health"] for row in proposals),
+        "basis": any(row["basis"] not in {None, "asset"} for row in proposals),
+    }
+    shown = [name for name, wanted in optional.items() if wanted]
     days = [words.cell("P({days:g}d)", days=horizon) for horizon in horizons]
-    before, after = ("as of", "asset", "region", "mode"), ("saving", "state", "why")
-    if rows:
+    before, after = ("as of", "asset", "region", "mode"), (*shown, "saving", "state", "why")
+    if proposals:
+        rows = [_proposal_cells(row, horizons, shown, words) for row in proposals]
         console.table([*map(words.cell, before), *days, *map(words.cell, after)], rows)
+
+
+def _proposal_cells(
+    row: Mapping[str, Any], horizons: Sequence[float], shown: Sequence[str], words: Wording
+) -> list[object]:
+    from serving.words import health_in_words, language_of, reasons_in_words
+
+    language = language_of(words.language)
+    chances = {chance["horizon_days"]: f"{chance['probability']:.0%}" for chance in row["probabilities"]}
+    raising = [reason for reason in row["reasons"] if reason["contribution"] > 0]
+    more = {
+        "health": row["health"] and f"{row['health']} {health_in_words(row['health'], language)}",
+        "basis": row["basis"] and words.cell(row["basis"]),
+    }
+    return [
+        f"{row['as_of']:%Y-%m-%d}", row["asset_id"], row["region"], row["failure_mode"],
+        *(chances.get(days, "") for days in horizons), *(more[name] for name in shown), f"{row['value']:,.2f}",
+        words.cell(row["state"]), reasons_in_words(raising[:REASONS_SHOWN], language),
+    ]  # fmt: skip
 
 
 def _run_as_data(scored: Scored) -> dict[str, Any]:
@@ -252,7 +294,7 @@ def _run_as_data(scored: Scored) -> dict[str, Any]:
 
     run = asdict(scored.run) | {"run_id": scored.run.run_id}
     instants = {name: value.isoformat() for name, value in run.items() if isinstance(value, datetime)}
-    names = ("assets", "decisions", "repeated", "notes")
+    names = ("assets", "decisions", "repeated", "notes", "health", "bases")
     return run | instants | {name: getattr(scored, name) for name in names}
 
 

@@ -52,6 +52,10 @@ class ScoringRun:
         The ticket policy, whole.
     horizons
         In days, ascending.
+    decision_days, base_rate
+        The horizon that is graded, and the share of the training rows that failed within it; None where it is not known.
+    rul_reason
+        Why remaining life is not told; empty where it is.
     """
 
     as_of: datetime
@@ -63,6 +67,9 @@ class ScoringRun:
     feature_fingerprint: str
     policy: PolicyConfig
     horizons: tuple[float, ...]
+    decision_days: float | None = None
+    base_rate: float | None = None
+    rul_reason: str | None = None
 
     @property
     def run_id(self) -> str:
@@ -84,8 +91,8 @@ def save_scores(connection: Connection, run: ScoringRun, scored: pd.DataFrame, *
     Parameters
     ----------
     scored
-        One row per asset: ``asset_id, asset_model, region, failure_mode, value, decision, reasons``
-        and ``p_{h}d`` for every horizon of the run.
+        One row per asset: ``asset_id, asset_model, region, failure_mode, value, decision, reasons``, and where they
+        are known ``explanation, basis, health, rul_days``; and ``p_{h}d`` for every horizon of the run.
     at
         When it was scored, by the real clock.
     """
@@ -94,7 +101,8 @@ def save_scores(connection: Connection, run: ScoringRun, scored: pd.DataFrame, *
         "data_committed_at": run.data_committed_at, "data_versions": dict(run.data_versions),
         "model_version": run.model_version, "calibration_status": run.calibration_status,
         "feature_fingerprint": run.feature_fingerprint, "policy_fingerprint": digest(asdict(run.policy)),
-        "policy": asdict(run.policy), "assets": len(scored),
+        "policy": asdict(run.policy), "assets": len(scored), "decision_days": run.decision_days,
+        "base_rate": run.base_rate, "rul_reason": run.rul_reason,
     }  # fmt: skip
     connection.execute(insert(scoring_runs).values(values))
     rows = records(scored, [c.name for c in scores.c if c.name != "run_id"])

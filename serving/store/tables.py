@@ -65,7 +65,7 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-Document = JSON().with_variant(JSONB(), "postgresql")
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 """A JSON document: reasons, versions, scopes. Never searched inside."""
 
 METADATA = MetaData(
@@ -98,8 +98,8 @@ def _instant(name: str, *, nullable: bool = False) -> Column[datetime]:
     return Column(name, Instant, nullable=nullable)
 
 
-def _document(name: str) -> Column[Any]:
-    return Column(name, Document, nullable=False)
+def _document(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Document, nullable=nullable)
 
 
 scoring_runs = Table(
@@ -117,6 +117,9 @@ scoring_runs = Table(
     _text("policy_fingerprint"),
     _document("policy"),
     _whole("assets"),
+    _number("decision_days", nullable=True),  # the horizon that is graded; null in runs of before it was kept
+    _number("base_rate", nullable=True),  # share of the training rows that failed within it
+    _text("rul_reason", nullable=True),  # why remaining life is not told; empty where it is
     Index("ix_scoring_runs_as_of", "as_of", "scored_at"),
 )
 """One row per run of the scoring job."""
@@ -131,7 +134,11 @@ scores = Table(
     _text("failure_mode"),  # the leading one, 'any' where modes are not told apart
     _number("value"),  # expected saving of a visit tonight, currency of the workspace
     _text("decision"),  # proposed, or why not
-    _document("reasons"),  # [{feature, value, unit, meaning by language, contribution}], largest first
+    _document("reasons"),  # [{quantity, feature, value, unit, contribution, merged, text by language}], largest first
+    _document("explanation", nullable=True),  # of which hazard: see serving.explaining; null where only age is known
+    _text("basis", nullable=True),  # asset, asset_model or fleet
+    _text("health", nullable=True),  # A to E; null where the model knows no base rate
+    _number("rul_days", nullable=True),  # remaining life; null where it is not estimable
     ForeignKeyConstraint(["run_id"], ["scoring_runs.run_id"], ondelete="CASCADE"),
 )
 """One row per run × asset in service."""

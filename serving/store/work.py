@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, func, insert, or_, select, update
 from ml.policy import PROPOSED, PolicyConfig
 from serving.store.digests import digest
 from serving.store.scores import ScoringRun, records
-from serving.store.tables import episodes, proposals, scoring_runs
+from serving.store.tables import episodes, proposals, scores, scoring_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,18 @@ def list_proposals(connection: Connection, states: Sequence[str] = (), run_id: s
 
 
 def select_proposals() -> Select[Any]:
-    """Proposals beside the run that made them: one row per proposal."""
-    kept = ("scored_at", "data_as_of", "model_version", "calibration_status")
-    joined = proposals.join(scoring_runs, proposals.c.run_id == scoring_runs.c.run_id)
-    return select(*proposals.c, *(scoring_runs.c[name] for name in kept)).select_from(joined)
+    """Proposals beside the run and the score that made them: one row per proposal."""
+    of_run = (
+        "scored_at",
+        "data_as_of",
+        "model_version",
+        "calibration_status",
+        "decision_days",
+        "base_rate",
+        "rul_reason",
+    )
+    of_score = ("explanation", "basis", "health", "rul_days")
+    same = (proposals.c.run_id == scores.c.run_id) & (proposals.c.asset_id == scores.c.asset_id)
+    joined = proposals.join(scoring_runs, proposals.c.run_id == scoring_runs.c.run_id).outerjoin(scores, same)
+    kept = [*(scoring_runs.c[name] for name in of_run), *(scores.c[name] for name in of_score)]
+    return select(*proposals.c, *kept).select_from(joined)

@@ -65,7 +65,8 @@ def make_run() -> Callable[..., ScoringRun]:
         values = {
             "as_of": AS_OF, "data_as_of": AS_OF, "data_committed_at": AS_OF, "data_versions": {"assets": 1},
             "model_version": "risk/1", "calibration_status": "calibrated", "feature_fingerprint": "f0",
-            "policy": PolicyConfig(capacity_per_run=2), "horizons": (1.0, 7.0),
+            "policy": PolicyConfig(capacity_per_run=2), "horizons": (1.0, 7.0), "decision_days": 7.0, "base_rate": 0.1,
+            "rul_reason": "",
         }  # fmt: skip
         return ScoringRun(**(values | changes))  # type: ignore[arg-type]
 
@@ -77,15 +78,19 @@ def answers() -> Callable[..., pd.DataFrame]:
     """What a model answers, from ``asset=(p_1d, p_7d)``; regions and models of machine take turns."""
 
     def make(**chances: tuple[float, float]) -> pd.DataFrame:
-        said = {"en": "mean pressure, 7 d", "zh-CN": "压力 7 天均值"}
-        pressure = {"feature": "reading_pressure_mean_7d", "value": 3.5, "unit": "bar", "meaning": said}
-        model = {"feature": "asset_asset_model", "value": None, "unit": "", "meaning": "model of the machine"}
-        reasons = [pressure | {"contribution": 1.25}, model | {"contribution": -0.5}]
+        said = {"en": "mean of pressure over 7 d is 3.5 bar", "zh-CN": "压力 7 天均值为 3.5 bar"}
+        pressure = {"quantity": "readings.pressure", "feature": "reading_pressure_mean_7d", "value": 3.5, "unit": "bar"}
+        older = {"feature": "asset_asset_model", "value": None, "unit": "", "meaning": "model of the machine"}
+        reasons = [pressure | {"contribution": 1.25, "merged": 3, "text": said}, older | {"contribution": -0.5}]
+        explanation = {
+            "failure_mode": "pump", "from_days": 0.0, "to_days": 1.0, "share": 0.6, "hazard": 0.3, "base": -1.5, "rest": -0.1,
+        }  # fmt: skip
         places = ["华东", "North", None]
         rows = [
             {
                 "asset_id": asset, "asset_model": f"M{at % 2}", "region": places[at % 3], "failure_mode": "pump",
-                "p_1d": short, "p_7d": later, "reasons": reasons,
+                "p_1d": short, "p_7d": later, "reasons": reasons, "explanation": explanation,
+                "basis": ["asset", "asset_model", "fleet"][at % 3], "health": "ABCDE"[at % 5], "rul_days": 6.5 + at,
             }
             for at, (asset, (short, later)) in enumerate(chances.items())
         ]  # fmt: skip

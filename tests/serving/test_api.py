@@ -264,8 +264,39 @@ def test_a_score_carries_what_made_it(client: TestClient, scored: ScoringRun) ->
     assert (score["model_version"], score["calibration_status"]) == ("risk/1", "calibrated")
     assert datetime.fromisoformat(score["scored_at"]) <= datetime.now(UTC)
     assert (score["decision"], score["failure_mode"], score["region"]) == ("proposed", "pump", "华东")
-    assert score["reasons"][0]["text"] == "mean pressure, 7 d: 3.5 bar (raises the risk)"
-    assert score["reasons"][1]["value"] is None
+    assert score["reasons"][0] == {
+        "quantity": "readings.pressure", "feature": "reading_pressure_mean_7d", "value": 3.5, "contribution": 1.25,
+        "merged": 3, "text": "mean of pressure over 7 d is 3.5 bar",
+    }  # fmt: skip
+    assert [score["reasons"][1][name] for name in ("value", "quantity", "merged")] == [None, None, None]
+
+
+def test_a_score_says_what_it_rests_on_and_which_hazard_its_reasons_explain(
+    client: TestClient, scored: ScoringRun
+) -> None:
+    (score,) = client.get("/v1/risk-scores", params={"asset": "a37"}).json()["data"]
+    (proposal,) = client.get("/v1/proposals", params={"asset": "a37"}).json()["data"]
+    told = {
+        "explanation": {
+            "failure_mode": "pump", "from_days": 0, "to_days": 1, "share": 0.6, "hazard": 0.3, "base": -1.5, "rest": -0.1,
+        },
+        "basis": "asset_model", "rul_days": 43.5, "rul_reason": "",
+        "health": {"grade": "C", "text": "watch", "horizon_days": 7, "base_rate": 0.1},
+    }  # fmt: skip
+    assert {name: score[name] for name in told} == told
+    assert {name: proposal[name] for name in told} == told
+    chinese = client.get("/v1/risk-scores", params={"asset": "a37"}, headers={"Accept-Language": "zh-CN"})
+    assert chinese.json()["data"][0]["health"]["text"] == "关注"
+
+
+def test_scores_of_before_these_were_kept_have_none_of_them(
+    client: TestClient, engine: Engine, make_run: Runs, answers: Answers
+) -> None:
+    older = answers(a=(0.5, 0.6)).drop(columns=["explanation", "basis", "health", "rul_days"])
+    settle(engine, make_run(decision_days=None, base_rate=None, rul_reason=None), older, "w1")
+    for path in ("/v1/risk-scores", "/v1/proposals"):
+        (row,) = client.get(path).json()["data"]
+        assert all(row[name] is None for name in ("explanation", "basis", "health", "rul_days", "rul_reason"))
 
 
 def test_reasons_come_in_the_language_asked_for(client: TestClient, scored: ScoringRun) -> None:
@@ -273,8 +304,8 @@ def test_reasons_come_in_the_language_asked_for(client: TestClient, scored: Scor
         answer = client.get("/v1/risk-scores", params={"limit": 1}, headers={"Accept-Language": accepted})
         return str(answer.json()["data"][0]["reasons"][place]["text"])
 
-    english, older = "mean pressure, 7 d: 3.5 bar (raises the risk)", "model of the machine"
-    assert text("zh-CN,zh;q=0.9,en;q=0.5", 0) == "压力 7 天均值：3.5 bar（升高风险）"
+    english, older = "mean of pressure over 7 d is 3.5 bar", "model of the machine"
+    assert text("zh-CN,zh;q=0.9,en;q=0.5", 0) == "压力 7 天均值为 3.5 bar"
     assert text("fr, en;q=0.8, zh;q=0.2", 0) == text("", 0) == text("de", 0) == english
     assert text("zh-CN", 1) == f"{older}：未知（降低风险）"
     assert text("en", 1) == f"{older}: not known (lowers the risk)"

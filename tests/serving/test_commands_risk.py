@@ -60,6 +60,17 @@ def test_a_night_scores_every_asset_in_service_and_names_what_made_it(folder: Pa
     assert sum(first["decisions"].values()) == first["assets"]
 
 
+def test_a_night_says_how_the_fleet_does_and_what_its_scores_rest_on(first: dict[str, Any]) -> None:
+    assert sum(first["health"].values()) == sum(first["bases"].values()) == first["assets"]
+    assert set(first["health"]) <= set("ABCDE")
+    assert first["bases"]["asset"] > 0.9 * first["assets"]
+    assert (first["decision_days"], 0 < first["base_rate"] < 1) == (7, True)
+    for proposal in first["proposals"]:
+        assert proposal["basis"] in {"asset", "asset_model", "fleet"}
+        assert proposal["health"] in set("ABCDE")
+        assert (proposal["rul_days"] is None) == bool(proposal["rul_reason"])
+
+
 def test_the_crews_are_filled_with_the_most_valuable_assets(first: dict[str, Any]) -> None:
     assert first["decisions"]["proposed"] == len(first["proposals"]) == 3
     values = [proposal["value"] for proposal in first["proposals"]]
@@ -120,8 +131,10 @@ def test_the_tables_speak_the_workspaces_language_and_json_does_not(
     assert json.loads(capsys.readouterr().out) == english
     assert run(["-w", str(copy), "tickets"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == [
-        "截止日", "设备", "区域", "故障模式", "1", "天概率", "7", "天概率", "14", "天概率", "30", "天概率", "预计节省", "状态", "原因",
+    assert ("依据" in head) == any(row["basis"] != "asset" for row in english)
+    assert head.replace("依据", "").split() == [
+        "截止日", "设备", "区域", "故障模式", "1", "天概率", "7", "天概率", "14", "天概率", "30", "天概率", "健康等级", "预计节省", "状态",
+        "原因",
     ]  # fmt: skip
     assert all("建议上门" in row for row in rows)
     assert run(["-w", str(copy), "score", "--as-of", "2025-12-28"]) == 0
@@ -130,6 +143,7 @@ def test_the_tables_speak_the_workspaces_language_and_json_does_not(
     assert re.search(r"^\d+ +已有更晚的评分 +更晚的一夜已评分", said.out, re.MULTILINE)
     assert set(re.findall("[a-z]{3,}", said.out)) <= {"any"}  # the mode of all failures where too few are told apart
     assert re.search(r"台设备；最新数据 .*；模型 risk/1（(已校准|未另行校准|基线)）。", said.err)
+    assert re.search(r"^7 天健康等级（对照基准率 [\d.]+%）：A 良好 \d+、B 正常 \d+、", said.err, re.MULTILINE)
 
 
 def test_an_earlier_day_is_scored_and_proposes_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -18,13 +19,13 @@ from features.point_in_time import FeatureSet, Statistics
 from features.wording import Words
 from features.workspace import Workspace
 from ml.policy import PolicyConfig
+from ml.remaining import Rul
 from ml.risk import RiskConfig, RiskModel, Slice
 from serving.scoring import Scored, _placeholders, answer, settle
 from serving.settings import Settings
 from serving.store import ScoringRun, newest_run, open_store
 from serving.store.scores import probabilities_of
 from serving.store.tables import audit, episodes, probabilities, proposals, scores, scoring_runs
-from serving.words import reason_in_words
 
 AS_OF = datetime(2024, 6, 1, 16, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -61,10 +62,24 @@ def test_a_night_keeps_reasons_so_that_they_can_be_said_in_either_language() -> 
     features = FeatureSet(Statistics("reading", "readings", "heat", ("mean",), (7,), "°C", label=told).features())
     model = RiskModel.fit(Slice(rows, np.ones_like(event), event), modes=("any",), config=config, feature_set=features)
     tonight = rows.head(2).assign(reading_heat_mean_7d=[90.0, 40.0])
-    hot, cold = json.loads(json.dumps(list(answer(model, tonight, features)["reasons"])))
-    assert hot[0]["meaning"] == {"en": "mean of oil temperature over the last 7d", "zh-CN": "油温 7 天均值"}
-    assert reason_in_words(hot[0], "zh-CN") == "油温 7 天均值：90 °C（升高风险）"
-    assert reason_in_words(cold[0], "en") == "mean of oil temperature over the last 7d: 40 °C (lowers the risk)"
+    model = replace(model, base_rates={"1": float(event.mean())}, rul=Rul(True, "", 1.0))
+    answered = json.loads(answer(model, tonight, features).to_json(orient="records", date_format="iso"))
+    assert [row["reasons"][0]["text"] for row in answered] == [
+        {"en": "mean of oil temperature over 7 d is 90 °C", "zh-CN": "油温 7 天均值为 90 °C"},
+        {"en": "mean of oil temperature over 7 d is 40 °C", "zh-CN": "油温 7 天均值为 40 °C"},
+    ]
+    hot, cold = (row["reasons"][0] for row in answered)
+    assert hot["contribution"] > 0 > cold["contribution"]
+    assert (hot["quantity"], hot["merged"], hot["unit"]) == ("readings.heat", 1, "°C")
+    for row in answered:
+        explained = row["explanation"]
+        odds = explained["base"] + explained["rest"] + sum(reason["contribution"] for reason in row["reasons"])
+        assert 1 / (1 + np.exp(-odds)) == pytest.approx(row["p_1d"], abs=1e-6)
+        assert explained["hazard"] == pytest.approx(row["p_1d"], abs=1e-6)
+        assert (explained["from_days"], explained["to_days"], explained["share"]) == (0, 1, 1)
+        assert 0 < row["rul_days"] < 1
+    assert [row["health"] for row in answered] == ["D", "A"]
+    assert [row["basis"] for row in answered] == ["asset", "asset"]
 
 
 def test_a_night_leaves_its_run_scores_proposals_and_reasons(engine: Engine, make_run: Runs, answers: Answers) -> None:
@@ -83,6 +98,19 @@ def test_a_night_leaves_its_run_scores_proposals_and_reasons(engine: Engine, mak
     assert (first["asset_id"], first["failure_mode"], first["horizon_days"]) == ("a", "pump", 1)
     assert first["value"] == pytest.approx(10 * (0.9 + 0.2 * 0.05) - 1)
     assert first["reasons"][0]["feature"] == "reading_pressure_mean_7d"
+    assert (scored.health, scored.bases) == (
+        {"A": 1, "B": 1, "C": 1, "D": 1},
+        {"asset": 2, "asset_model": 1, "fleet": 1},
+    )
+    with engine.connect() as connection:
+        kept = connection.execute(select(scores).where(scores.c.asset_id == "b")).mappings().one()
+    assert (kept["basis"], kept["health"], kept["rul_days"], kept["explanation"]["share"]) == (
+        "asset_model",
+        "B",
+        7.5,
+        0.6,
+    )
+    assert (stored["decision_days"], stored["base_rate"], stored["rul_reason"]) == (7, 0.1, "")
     assert chances["d"] == [{"horizon_days": 1, "probability": 0.001}, {"horizon_days": 7, "probability": 0.002}]
     assert rows(engine, probabilities) == 8
 

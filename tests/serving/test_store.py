@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from pydantic import SecretStr
-from sqlalchemy import Engine, func, inspect, select, text
+from sqlalchemy import Engine, MetaData, func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from features.errors import ConfigError, Fault, WorkspaceError
 from features.workspace import Workspace
 from serving.settings import Settings, load_settings
-from serving.store import ForecastRun, newest_forecast_run, open_store, save_forecast, writing
+from serving.store import ForecastRun, ScoringRun, newest_forecast_run, open_store, save_forecast, writing
 from serving.store.audits import note
+from serving.store.engine import MIGRATIONS, _engine, _url
 from serving.store.forecasts import select_forecasts
 from serving.store.paging import Order, page
-from serving.store.tables import METADATA, audit, episodes, forecast_runs, forecasts
+from serving.store.scores import save_scores
+from serving.store.tables import METADATA, audit, episodes, forecast_runs, forecasts, scores, scoring_runs
 from serving.store.work import external_key
 
 AS_OF = datetime(2024, 6, 1, 16, tzinfo=UTC)
@@ -31,6 +36,45 @@ def test_the_migrations_make_exactly_the_tables_that_are_declared(engine: Engine
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
     assert set(inspect(engine).get_table_names()) == {*METADATA.tables, "alembic_version"}
+
+
+def test_a_store_of_the_first_schema_keeps_its_scores_and_gains_what_they_say(
+    workspace: Workspace, settings: Settings, make_run: Callable[..., ScoringRun], answers: Callable[..., pd.DataFrame]
+) -> None:
+    engine = _engine(_url(workspace, settings))
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        first = MetaData()
+        first.reflect(connection, only=["scoring_runs", "scores"])
+        run = {"run_id": "r", "model_version": "risk/1", "calibration_status": "calibrated", "feature_fingerprint": "f"}
+        run |= dict.fromkeys(("as_of", "scored_at", "data_as_of", "data_committed_at"), AS_OF)
+        run |= {"data_versions": {}, "policy": {}, "policy_fingerprint": "p", "assets": 1}
+        score = {
+            "run_id": "r",
+            "asset_id": "a",
+            "failure_mode": "pump",
+            "value": 1.0,
+            "decision": "proposed",
+            "reasons": [],
+        }
+        connection.execute(insert(first.tables["scoring_runs"]).values(run))
+        connection.execute(insert(first.tables["scores"]).values(score))
+        assert "basis" not in first.tables["scores"].c
+    engine.dispose()
+    again = open_store(workspace, settings)
+    with again.connect() as connection:
+        old = connection.execute(select(scores)).mappings().one()
+        assert [old[name] for name in ("asset_id", "basis", "health", "explanation", "rul_days")] == ["a", *[None] * 4]
+        assert connection.scalar(select(scoring_runs.c.base_rate)) is None
+    with writing(again) as connection:
+        scored = answers(b=(0.5, 0.6)).assign(value=1.0, decision="proposed")
+        save_scores(connection, make_run(data_versions={"assets": 2}), scored, at=AS_OF)
+    with again.connect() as connection:
+        assert connection.scalar(select(scores.c.basis).where(scores.c.asset_id == "b")) == "asset"
+    again.dispose()
 
 
 def test_opening_a_store_again_changes_nothing(engine: Engine, workspace: Workspace, settings: Settings) -> None:

@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from serving.words import Language, reason_in_words, reasons_in_words
+from serving.words import Language, health_in_words, reason_in_words, reasons_in_words
 
 PRESSURE = {"en": "mean of pressure over the last 7d", "zh-CN": "压力 7 天均值"}
+
+
+def test_a_reason_is_said_as_it_was_stored() -> None:
+    told = reason(text={"en": "pressure is high", "zh-CN": "压力偏高"})
+    assert [reason_in_words(told, language) for language in ("en", "zh-CN")] == ["pressure is high", "压力偏高"]
+
+
+@pytest.mark.parametrize(("letter", "english", "chinese"), [("A", "good", "良好"), ("E", "critical", "危险")])
+def test_grades_are_called_by_a_word(letter: str, english: str, chinese: str) -> None:
+    assert (health_in_words(letter, "en"), health_in_words(letter, "zh-CN")) == (english, chinese)
 
 
 def reason(**changes: Any) -> dict[str, Any]:
@@ -27,7 +37,9 @@ def reason(**changes: Any) -> dict[str, Any]:
         ({"value": "LG-37A", "unit": ""}, "mean of pressure over the last 7d: LG-37A (raises the risk)", "压力 7 天均值：LG-37A（升高风险）"),
     ],
 )  # fmt: skip
-def test_a_reason_is_said_in_either_language(changes: dict[str, Any], english: str, chinese: str) -> None:
+def test_a_reason_of_an_older_run_is_said_in_either_language(
+    changes: dict[str, Any], english: str, chinese: str
+) -> None:
     assert reason_in_words(reason(**changes), "en") == english
     assert reason_in_words(reason(**changes), "zh-CN") == chinese
 
