@@ -238,14 +238,14 @@ def record_start(snapshot: Snapshot, failures: pd.DataFrame) -> datetime:
     return min(first, _EPOCH + timedelta(microseconds=row[0]))
 
 
-def record_ends(snapshot: Snapshot) -> pd.Series[pd.Timestamp]:
-    """The last reading of every asset that has one (UTC), by asset: where its record stops."""
+def record_ends(snapshot: Snapshot) -> pd.DataFrame:
+    """Where the record of every asset with readings stops: ``asset_id`` and ``ended_at``, its last reading (UTC)."""
     if "readings" not in snapshot.tables:
-        return pd.Series([], index=pd.Index([], dtype=str), dtype="datetime64[us, UTC]")
+        return pd.DataFrame({"asset_id": [], "ended_at": pd.to_datetime([], utc=True)})
     with snapshot.connect() as con:
-        frame = con.sql("SELECT asset_id, max(event_time) AS ended_at FROM readings GROUP BY asset_id").to_df()
-    ends: pd.Series[pd.Timestamp] = pd.to_datetime(frame.set_index("asset_id")["ended_at"], utc=True)
-    return ends
+        table = con.sql("SELECT asset_id, max(event_time) AS ended_at FROM readings GROUP BY asset_id").to_arrow_table()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 def censorings(snapshot: Snapshot) -> pd.DataFrame:

@@ -44,9 +44,9 @@ class Backtest:
     failures
         Failures inside the training slice.
     kind
-        What the model is: ``trees``, ``logistic`` or ``baseline``.
+        What the model is: ``blend``, ``trees``, ``logistic`` or ``baseline``.
     qualities
-        ``model``, then what was fitted beside it and does not serve (``trees``, ``logistic``), then ``baseline``
+        ``model``, then what was fitted beside it and does not serve (``logistic``, ``trees``, ``blend``), then ``baseline``
         (age only), each at every horizon of the test window.
     components
         The model at every horizon, each failure mode alone; empty where there is but one.

@@ -27,12 +27,12 @@ from ml.stacking import Matrix
 from ml.trees import Binned, TreeConfig, Trees
 
 __all__ = [
-    "ENOUGH_EVENTS", "Constant", "Hazard", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards",
+    "ENOUGH_EVENTS", "Blend", "Constant", "Hazard", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards",
 ]  # fmt: skip
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Learner = Literal["trees", "logistic"]
+Learner = Literal["logistic", "trees", "blend"]
 
 ENOUGH_EVENTS = 20
 """Rows with an event below which a constant rate is all that an interval can teach."""
@@ -58,7 +58,23 @@ class Constant:
         return parts
 
 
-Scorer: TypeAlias = Trees | Linear | Constant
+@dataclass(frozen=True)
+class Blend:
+    """The mean of a line's log-odds and those of trees: each errs where the other does not."""
+
+    line: Linear
+    trees: Trees
+
+    def raw(self, matrix: Matrix, threads: int) -> Numbers:
+        """Log-odds, shape (rows,)."""
+        return (self.line.raw(matrix) + self.trees.raw(matrix, threads)) / 2
+
+    def contributions(self, matrix: Matrix, threads: int) -> Numbers:
+        """What each column adds, shape (rows, columns + 1); the last column is the base."""
+        return (self.line.contributions(matrix) + self.trees.contributions(matrix, threads)) / 2
+
+
+Scorer: TypeAlias = Trees | Linear | Blend | Constant
 """What gives a hazard its log-odds: ``raw`` and ``contributions``, both of a matrix and a number of threads."""
 
 

@@ -135,9 +135,9 @@ def _divided(snapshot: Snapshot, config: RiskConfig, failures: pd.DataFrame) -> 
     return by_asset(config, declared, recorded_from=recorded_from, observed_until=until, cutoff_utc=cutoff)
 
 
-def _recorded(grid: pd.DataFrame, ends: pd.Series[pd.Timestamp], split: Split, *, last: bool) -> pd.DataFrame:
+def _recorded(grid: pd.DataFrame, ends: pd.DataFrame, split: Split, *, last: bool) -> pd.DataFrame:
     """Rows up to the end of each asset's record; of a test asset only the last one where that is wanted."""
-    left = grid["asset_id"].map(ends) - grid["as_of"]
+    left = grid["asset_id"].map(ends.set_index("asset_id")["ended_at"]) - grid["as_of"]
     kept = grid[~(left <= pd.Timedelta(days=-split.every_days))]
     if not last:
         return kept
@@ -152,15 +152,13 @@ def _sample(labels: Labels, most: int) -> tuple[NDArray[np.bool_], NDArray[np.fl
     n-th. What is kept counts for what is not, so that rates stay what they are.
     """
     telling = labels.event.any(axis=(1, 2))
-    kept, weight = np.zeros(len(telling), dtype=bool), np.ones(len(telling))
-    room = float(most)
-    for group, most_of in ((telling, 0.5), (~telling, 1.0)):
-        places = np.flatnonzero(group)
-        every = max(1, -(-len(places) // max(1, int(room * most_of))))
-        taken = places[::every]
-        kept[taken] = True
-        weight[taken] = len(places) / max(1, len(taken))
+    weight, room = np.zeros(len(labels.event)), most
+    for group, part in ((np.flatnonzero(telling), 0.5), (np.flatnonzero(~telling), 1.0)):
+        every = max(1, -(-len(group) // max(1, int(room * part))))
+        taken = group[::every]
+        weight[taken] = len(group) / max(1, len(taken))
         room -= len(taken)
+    kept = weight > 0
     return kept, weight[kept]
 
 

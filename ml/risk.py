@@ -11,7 +11,7 @@ With few failures the model is its own baseline: a Weibull on age (:mod:`ml.base
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Annotated, Literal
 
@@ -23,10 +23,11 @@ from pydantic.dataclasses import dataclass as checked
 
 from features.point_in_time import FeatureSet
 from ml.baseline import AGE, Weibull, fit_weibulls, weibull_hazards
-from ml.hazard import Hazard, Learner, Lesson, calibrate, combine, fit_hazards
+from ml.hazard import Blend, Hazard, Learner, Lesson, calibrate, combine, fit_hazards
+from ml.logistic import Linear
 from ml.remaining import Rul, restricted_mean
 from ml.stacking import Layout
-from ml.trees import TreeConfig
+from ml.trees import TreeConfig, Trees
 
 __all__ = ["RiskConfig", "RiskModel", "Slice", "lessons"]
 
@@ -221,9 +222,21 @@ class RiskModel:
             config, layout, hazards, baseline, learner, feature_set.fingerprint, trained_until, definitions=definitions
         )
 
+    def blended(self, other: RiskModel, calibration: Slice) -> RiskModel:
+        """The mean of this line's log-odds and those of another's trees, calibrated anew."""
+        hazards = tuple(
+            Hazard(Blend(line.scorer, trees.scorer))
+            if isinstance(line.scorer, Linear) and isinstance(trees.scorer, Trees)
+            else Hazard(trees.scorer)
+            for line, trees in zip(self.hazards, other.hazards, strict=True)
+        )
+        if len(calibration.features):
+            hazards = _calibrate(hazards, calibration, self.layout, self.config)
+        return replace(other, hazards=hazards, learner="blend")
+
     @property
     def kind(self) -> str:
-        """``trees`` or ``logistic``; ``baseline`` where too few failures or no feature could teach more."""
+        """``logistic``, ``trees`` or ``blend``; ``baseline`` where too few failures or no feature could teach more."""
         return self.learner if self.hazards else "baseline"
 
     def outdated(self, rebuilt: Mapping[str, datetime]) -> dict[str, datetime]:

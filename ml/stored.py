@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from features.errors import ModelError
 from ml.baseline import Weibull
-from ml.hazard import Constant, Hazard, Scorer
+from ml.hazard import Blend, Constant, Hazard, Scorer
 from ml.logistic import Linear
 from ml.remaining import Rul
 from ml.risk import RiskConfig, RiskModel
@@ -47,8 +47,8 @@ def write(model: RiskModel) -> dict[str, bytes]:
         "rul": asdict(model.rul),
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    trees = {_file(k): h.scorer.text.encode() for k, h in enumerate(model.hazards) if isinstance(h.scorer, Trees)}
-    return {"model.json": text.encode(), **trees}
+    found = {_file(k): _trees(h.scorer) for k, h in enumerate(model.hazards)}
+    return {"model.json": text.encode(), **{name: trees.text.encode() for name, trees in found.items() if trees}}
 
 
 def read(files: Mapping[str, bytes]) -> RiskModel:
@@ -104,24 +104,38 @@ def _model(content: Mapping[str, Any], files: Mapping[str, bytes]) -> RiskModel:
     return model
 
 
+def _trees(scorer: Scorer) -> Trees | None:
+    """The trees of a scorer, which have a file of their own."""
+    return scorer if isinstance(scorer, Trees) else scorer.trees if isinstance(scorer, Blend) else None
+
+
 def _scorer(scorer: Scorer) -> dict[str, Any]:
-    """A scorer as plain data; trees have a file of their own."""
-    if isinstance(scorer, Trees):
-        return {"kind": "trees"}
-    return {"kind": "linear" if isinstance(scorer, Linear) else "constant", **asdict(scorer)}
+    """A scorer as plain data, but for its trees."""
+    if isinstance(scorer, Constant):
+        return {"kind": "constant", "log_odds": scorer.log_odds}
+    line = scorer if isinstance(scorer, Linear) else scorer.line if isinstance(scorer, Blend) else None
+    kinds: dict[type, str] = {Trees: "trees", Linear: "line", Blend: "blend"}
+    return {"kind": kinds[type(scorer)], "line": None if line is None else asdict(line)}
 
 
 def _hazard(place: int, stored: Mapping[str, Any], files: Mapping[str, bytes]) -> Hazard:
-    parts = dict(stored["scorer"])
-    kind = parts.pop("kind")
+    parts = stored["scorer"]
     scorer: Scorer
-    if kind == "trees":
-        scorer = Trees(files[_file(place)].decode())
-    elif kind == "linear":
-        scorer = TypeAdapter(Linear).validate_python(parts)
-    else:
+    if parts["kind"] == "constant":
         scorer = Constant(float(parts["log_odds"]))
+    else:
+        line = None if parts["line"] is None else TypeAdapter(Linear).validate_python(parts["line"])
+        trees = None if parts["kind"] == "line" else Trees(files[_file(place)].decode())
+        scorer = _either(line, trees)
     return Hazard(scorer, float(stored["slope"]), float(stored["intercept"]))
+
+
+def _either(line: Linear | None, trees: Trees | None) -> Scorer:
+    if line is not None and trees is not None:
+        return Blend(line, trees)
+    if line is None and trees is None:
+        raise ValueError("a hazard of nothing")
+    return line or trees  # type: ignore[return-value]  # one of them is there
 
 
 def _file(place: int) -> str:
@@ -143,19 +157,18 @@ def _check(model: RiskModel) -> None:
     if len(model.hazards) not in {0, len(model.config.edges_days) - 1}:
         raise ValueError(f"{len(model.hazards)} hazards for {len(model.config.edges_days) - 1} intervals")
     for hazard in model.hazards:
-        if (columns := _columns(hazard.scorer)) not in {None, len(model.layout.columns)}:
-            raise ValueError(f"a hazard over {columns} columns, a layout of {len(model.layout.columns)}")
+        if other := _columns(hazard.scorer) - {len(model.layout.columns)}:
+            raise ValueError(f"a hazard over {min(other)} columns, a layout of {len(model.layout.columns)}")
 
 
-def _columns(scorer: Scorer) -> int | None:
-    """Columns that a scorer reads; None where it reads none."""
+def _columns(scorer: Scorer) -> set[int]:
+    """How many columns the parts of a scorer read; none where it reads none."""
     import lightgbm
 
-    if isinstance(scorer, Constant):
-        return None
-    if isinstance(scorer, Linear):
-        return len(scorer.means)
+    line = scorer if isinstance(scorer, Linear) else scorer.line if isinstance(scorer, Blend) else None
+    found = set() if line is None else {len(line.means)}
     try:
-        return int(scorer.booster.num_feature())
+        trees = _trees(scorer)
+        return found if trees is None else found | {int(trees.booster.num_feature())}
     except lightgbm.basic.LightGBMError as error:
         raise ValueError(f"not a LightGBM model: {error}") from error

@@ -28,6 +28,7 @@ from ml.registry import Registry, Run
 from ml.risk import RiskConfig
 from ml.risk_report import RiskPage, artifacts
 from ml.stored import write
+from ml.tuning import tune
 
 __all__ = ["MODEL", "TrainingReport", "audit_leaks", "backtest_risk", "train_risk"]
 
@@ -48,7 +49,7 @@ class TrainingReport:
     gates
         What every gate said.
     kind
-        What serves: ``trees``, ``logistic`` or ``baseline``.
+        What serves: ``blend``, ``trees``, ``logistic`` or ``baseline``.
     tested
         The model on the last window, beside its baseline; see :mod:`ml.backtest`.
     audited
@@ -80,13 +81,15 @@ class TrainingReport:
 
 
 def train_risk(
-    workspace: Workspace, *, promote: bool = False, reason: str = "", by: str = "", mlflow_uri: str = "",
-    say: Say = lambda _line: None,
+    workspace: Workspace, *, tuned: bool = False, promote: bool = False, reason: str = "", by: str = "",
+    mlflow_uri: str = "", say: Say = lambda _line: None,
 ) -> TrainingReport:  # fmt: skip
     """Train, judge and register the failure-risk model of a workspace.
 
     Parameters
     ----------
+    tuned
+        Search ``[risk.trees]`` on inner splits of the training slice first (:mod:`ml.tuning`).
     promote
         Make the new version champion whatever the gates say.
     reason
@@ -115,6 +118,7 @@ def train_risk(
         audited = audit(snapshot, material, say)
         prepared.result()
     audited.require()
+    material = tune(material, say) if tuned else material
     choice = _learn(snapshot, material, say)
     model, notes = choice.model, tuple(_notes(choice, material))
     tested = _test(workspace, choice, material, say)
@@ -131,10 +135,13 @@ def train_risk(
     )  # fmt: skip
 
 
-def backtest_risk(workspace: Workspace, *, say: Say = lambda _line: None) -> tuple[Backtest, Audit, tuple[str, ...]]:
+def backtest_risk(
+    workspace: Workspace, *, tuned: bool = False, say: Say = lambda _line: None
+) -> tuple[Backtest, Audit, tuple[str, ...]]:
     """Train and judge as :func:`train_risk` does, and register nothing; with the audit, and what a reader must know."""
     snapshot, material = _gather(workspace, say)
     audited = audit(snapshot, material, say)
+    material = tune(material, say) if tuned else material
     choice = _learn(snapshot, material, say)
     return _test(workspace, choice, material, say), audited, tuple(_notes(choice, material))
 

@@ -8,7 +8,8 @@ horizon is taken. By asset, a third of the training assets judges instead, in tu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from ml.material import Material
 from ml.risk import RiskModel, Slice
 from ml.trees import TreeConfig
 
-__all__ = ["CANDIDATES", "Tuned", "tune"]
+__all__ = ["CANDIDATES", "tune"]
 
 CANDIDATES: tuple[TreeConfig, ...] = (
     TreeConfig(),
@@ -36,29 +37,27 @@ CANDIDATES: tuple[TreeConfig, ...] = (
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What the search found.
-
-    Attributes
-    ----------
-    losses
-        Mean log loss at the decision horizon of every candidate.
-    """
-
-    trees: TreeConfig
-    losses: tuple[float, ...]
-
-
-def tune(material: Material, say: Say) -> Tuned:
-    """Search the candidates; the default where no inner split holds a failure to judge by."""
+def tune(material: Material, say: Say) -> Material:
+    """The material with the candidate that lost least; as it was where no inner split holds a failure to judge by."""
     splits = list(_inner(material))
+    if not splits:
+        say("Tuning: no inner split of the training slice holds a failure to judge by; [risk.trees] stays")
+        return material
     losses = []
     for number, trees in enumerate(CANDIDATES, 1):
-        losses.append(float(np.mean([_loss(material, trees, *split) for split in splits])) if splits else np.nan)
-        say(f"Tuning: form {number} of {len(CANDIDATES)}, log loss {losses[-1]:.5f}")
-    best = int(np.nanargmin(losses)) if not np.isnan(losses).all() else 0
-    return Tuned(CANDIDATES[best], tuple(losses))
+        losses.append(float(np.mean([_loss(material, trees, *split) for split in splits])))
+        say(f"Tuning {number} of {len(CANDIDATES)}: log loss {losses[-1]:.5f} with {_said(trees)}")
+    best = CANDIDATES[int(np.argmin(losses))]
+    say(f"Tuned: {_said(best)}. Write it under [risk.trees] to keep it.")
+    return replace(material, config=replace(material.config, trees=best))
+
+
+def _said(trees: TreeConfig) -> str:
+    """What differs from the defaults, as foremend.toml writes it."""
+    return (
+        ", ".join(f"{name} = {value}" for name, value in asdict(trees).items() if value != getattr(TreeConfig(), name))
+        or "the defaults"
+    )
 
 
 def _loss(material: Material, trees: TreeConfig, taught: Slice, rows: pd.DataFrame, labels: Labels) -> float:
@@ -91,7 +90,7 @@ def _inner(material: Material) -> Iterator[tuple[Slice, pd.DataFrame, Labels]]:
             )
 
 
-def _label(material: Material, rows: pd.DataFrame, until: pd.Timestamp) -> Labels:
+def _label(material: Material, rows: pd.DataFrame, until: datetime) -> Labels:
     config = material.config
     return label(
         rows, material.failures, modes=material.modes, until=until, censored=material.censored,

@@ -34,10 +34,11 @@ def backtest() -> None:
 
 @backtest.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the backtest as JSON.")
+@click.option("--tune", is_flag=True, help="Search [risk.trees] first, on inner splits of the training slice.")
 @click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page to FILE.")
 @click.option("--language", type=click.Choice(["en", "zh-CN"]), help="Of the page.  [default: the workspace's]")
 @click.pass_obj
-def risk(folder: Path, as_json: bool, html_file: Path | None, language: str | None) -> None:
+def risk(folder: Path, as_json: bool, tune: bool, html_file: Path | None, language: str | None) -> None:
     """Fit on the past, calibrate on a later slice, judge on the last window; register nothing.
 
     \b
@@ -57,7 +58,7 @@ def risk(folder: Path, as_json: bool, html_file: Path | None, language: str | No
     workspace = Workspace.open(folder)
     words = Wording(workspace.config.workspace.language)
     with written_if_asked(html_file) as html:
-        tested, audited, notes = backtest_risk(workspace, say=console.say)
+        tested, audited, notes = backtest_risk(workspace, tuned=tune, say=console.say)
         if html:
             write_page(html, workspace, tested, audited, notes, language)
     if html_file:

@@ -376,9 +376,11 @@ def test_sums_in_another_order_give_the_same_matrix():
     assert one[-1] == 131_071.0
 
 
-@pytest.mark.parametrize("learner", ["trees", "logistic"])
+@pytest.mark.parametrize("learner", ["trees", "logistic", "blend"])
 def test_every_learner_is_coherent_additive_and_comes_back_from_its_files(fleet, learner):
-    fitted = train(fleet, learner=learner)
+    later, _, _ = cut(fleet, 100, 125)
+    line, trees = (train(fleet, learner=name) for name in ("logistic", "trees"))
+    fitted = {"logistic": line, "trees": trees, "blend": line.blended(trees, later)}[learner]
     found = read(write(fitted))
     assert (found.kind, found) == (learner, fitted)
     answers = probabilities(found.probabilities(fleet.features))
