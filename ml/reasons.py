@@ -97,8 +97,11 @@ def explain(
         of the quantity move anything. And the hazard that is explained: ``failure_mode``,
         ``from_days``, ``to_days``; ``share``, the part of P(H) that it carries, in (0, 1]; ``base``, which with
         all contributions gives its ``log_odds``.
-        No rows from a model that is only the baseline: it has nothing but a clock.
+        No rows from a model that is only the baseline, for it has nothing but a clock; and none for an asset of
+        which nothing is recorded: what was observed of others has no reason in it (:mod:`ml.prior`).
     """
+    if model.prior:
+        features = features[~model.prior.applies(features)]
     if not model.hazards or features.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     horizon = model.config.decision_days if horizon_days is None else horizon_days

@@ -23,8 +23,9 @@ from pydantic.dataclasses import dataclass as checked
 
 from features.point_in_time import FeatureSet
 from ml.baseline import AGE, Weibull, fit_weibulls, weibull_hazards
-from ml.hazard import Blend, Hazard, Learner, Lesson, calibrate, combine, fit_hazards
+from ml.hazard import Blend, Hazard, Later, Learner, Lesson, calibrate, combine, fit_hazards
 from ml.logistic import Linear
+from ml.prior import Prior
 from ml.remaining import Rul, restricted_mean
 from ml.stacking import Layout
 from ml.trees import TreeConfig, Trees
@@ -167,6 +168,9 @@ class RiskModel:
         Whether remaining life may be said; see :mod:`ml.remaining`.
     base_rates
         Share of the training rows that failed within a horizon, by its days (``7``): the measure of a high risk.
+    prior
+        What answers for assets of which nothing is recorded, where training met none such; None where features say
+        nothing of themselves.
     """
 
     config: RiskConfig
@@ -181,6 +185,7 @@ class RiskModel:
     failure_rule: str = ""
     base_rates: Mapping[str, float] = field(default_factory=dict)
     rul: Rul = field(default_factory=lambda: Rul(False, "it was not judged", 0.0))
+    prior: Prior | None = None
 
     @classmethod
     def fit(
@@ -219,8 +224,9 @@ class RiskModel:
         read = {*layout.numbers, *layout.categories, *(weibull.clock for weibull in baseline), AGE}
         definitions = {f.name: f.fingerprint for f in feature_set.features if f.name in read}
         return cls(
-            config, layout, hazards, baseline, learner, feature_set.fingerprint, trained_until, definitions=definitions
-        )
+            config, layout, hazards, baseline, learner, feature_set.fingerprint, trained_until, definitions=definitions,
+            prior=Prior.of(train.features, train.at_risk, train.event, feature_set.features, train.weight),
+        )  # fmt: skip
 
     def blended(self, other: RiskModel, calibration: Slice) -> RiskModel:
         """The mean of this line's log-odds and those of another's trees, calibrated anew."""
@@ -323,12 +329,13 @@ class RiskModel:
         return restricted_mean(self.hazard(features), self.config.edges_days, self.config.horizons_days[-1])
 
     def hazard(self, features: pd.DataFrame) -> Numbers:
-        """Calibrated hazards: shape (rows, modes, intervals)."""
+        """Calibrated hazards, those of :attr:`prior` where it applies: shape (rows, modes, intervals)."""
         if not self.hazards:
             return weibull_hazards(self.baseline, features, self.config.edges_days)
         matrix, modes = self.layout.matrix(features), len(self.layout.modes)
         columns = [h.probability(matrix, self.config.threads).reshape(modes, -1).T for h in self.hazards]
-        return np.stack(columns, axis=2)
+        hazards = np.stack(columns, axis=2)
+        return self.prior.instead(features, hazards) if self.prior else hazards
 
     def _frame(self, features: pd.DataFrame, hazards: Numbers) -> pd.DataFrame:
         by_mode = combine(hazards, self.config.edges_days, self.config.horizons_days)
@@ -378,15 +385,13 @@ def _thinned(features: pd.DataFrame, days: float) -> Flags:
 
 
 def _calibrate(hazards: tuple[Hazard, ...], later: Slice, layout: Layout, config: RiskConfig) -> tuple[Hazard, ...]:
-    matrix = layout.matrix(later.features)
-    # The stack runs mode by mode; the line is judged on the later half, so rows go back to time's order.
-    order = np.argsort(np.tile(np.arange(len(later.features)), len(layout.modes)), kind="stable")
-    lined = []
+    matrix, as_of = layout.matrix(later.features), later.features["as_of"]
+    early = np.tile((as_of < as_of.min() + (as_of.max() - as_of.min()) / 2).to_numpy(), len(layout.modes))
+    slices = []
     for k, hazard in enumerate(hazards):
         rows, event = _interval(later, k)
-        chosen = order[rows[order]]
-        lined.append(calibrate(hazard, matrix[chosen], event[chosen], threads=config.threads))
-    return tuple(lined)
+        slices.append(Later(hazard.raw(matrix[rows], config.threads), event[rows], early[rows]))
+    return calibrate(hazards, slices)
 
 
 def _interval(rows: Slice, k: int) -> tuple[Flags, Flags]:

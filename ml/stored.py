@@ -18,6 +18,7 @@ from features.errors import ModelError
 from ml.baseline import Weibull
 from ml.hazard import Blend, Constant, Hazard, Scorer
 from ml.logistic import Linear
+from ml.prior import Prior
 from ml.remaining import Rul
 from ml.risk import RiskConfig, RiskModel
 from ml.stacking import Layout
@@ -45,6 +46,7 @@ def write(model: RiskModel) -> dict[str, bytes]:
         "failure_rule": model.failure_rule,
         "base_rates": dict(model.base_rates),
         "rul": asdict(model.rul),
+        "prior": None if model.prior is None else asdict(model.prior),
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     found = {_file(k): _trees(h.scorer) for k, h in enumerate(model.hazards)}
@@ -99,6 +101,7 @@ def _model(content: Mapping[str, Any], files: Mapping[str, bytes]) -> RiskModel:
         failure_rule=content["failure_rule"],
         rul=TypeAdapter(Rul).validate_python(content["rul"]),
         base_rates={str(days): float(rate) for days, rate in content["base_rates"].items()},
+        prior=TypeAdapter(Prior | None).validate_python(content.get("prior")),
     )
     _check(model)
     return model

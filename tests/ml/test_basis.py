@@ -42,6 +42,7 @@ def of(**changes: object) -> str:
         ({"asset_age_days": OWN_DAYS - 0.1, "alarm_count_7d": 1.0}, "asset_model"),
         ({"asset_age_days": 4_000.0}, "asset_model"),  # an old machine that is new to us
         ({"service_days_since_last": 3.0}, "asset"),
+        ({"service_days_since_last": 0.0}, "asset"),  # this very minute
         ({"failure_count_ever": 1.0}, "asset"),
         ({"reading_heat_mean_7d": 60.0, "alarm_count_7d": 2.0}, "asset_model"),  # two days of them are no history
         ({"asset_age_days": np.nan}, "asset_model"),

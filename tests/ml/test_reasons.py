@@ -17,6 +17,7 @@ from features.point_in_time import Baseline, Events, Feature, FeatureSet, Since,
 from features.wording import Words
 from ml.reasons import contributions, explain, merge
 from ml.risk import RiskConfig, RiskModel, Slice
+from ml.stored import read, write
 
 MODES = ("pump", "valve")
 CONFIG = RiskConfig(horizons_days=(1, 7, 14), edges_days=(0, 1, 7, 14), threads=1)
@@ -112,6 +113,24 @@ def test_the_same_rows_have_the_same_reasons_whatever_stands_beside_them_and_in_
     alone = pd.concat([explain(model, some.iloc[[n]], told=TOLD) for n in range(5)], ignore_index=True)
     keys = alone[["as_of", "asset_id"]].drop_duplicates()
     pd.testing.assert_frame_equal(once.merge(keys), alone.sort_values(["as_of", "asset_id", "rank"], ignore_index=True))
+
+
+def test_an_asset_of_which_nothing_is_recorded_is_answered_for_by_its_model_and_without_reasons(model, rows):
+    own = [feature.name for feature in TOLD]
+    assert {*model.prior.own.counts, *model.prior.own.others} == set(own)
+    silent = rows.tail(60).copy()
+    silent.loc[silent.index[:20], [name for name in own if name in silent]] = np.nan
+    served = model.hazard(silent)
+    by_model = model.prior.instead(silent.head(20), np.zeros((20, 2, 3)))
+    np.testing.assert_array_equal(served[:20], by_model)
+    assert (by_model > 0).all()
+    found = explain(model, silent, told=TOLD)
+    assert set(found["asset_id"]) == set(silent["asset_id"].iloc[20:])
+    p = model.probabilities(silent)[["p_1d", "p_7d", "p_14d"]].to_numpy()
+    assert (np.diff(p, axis=1) >= 0).all()
+    again = read(write(model))
+    assert again.prior == model.prior
+    np.testing.assert_array_equal(again.hazard(silent), served)
 
 
 def test_a_mode_without_a_feature_of_its_own_has_no_reason_of_that_name(model, rows):
