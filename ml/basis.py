@@ -7,9 +7,10 @@ about this very machine is behind the figure. Rule and figures: ``docs/decisions
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,7 @@ from numpy.typing import NDArray
 from features.point_in_time import Feature
 from ml.baseline import AGE
 
-if TYPE_CHECKING:
-    from ml.risk import RiskModel
-
-__all__ = ["BASES", "OWN_DAYS", "Basis", "Own", "basis", "model_column", "rests_on"]
+__all__ = ["BASES", "OWN_DAYS", "Basis", "Own", "basis", "model_column"]
 
 Basis = Literal["asset", "asset_model", "fleet"]
 
@@ -36,13 +34,6 @@ _COUNTS = frozenset({"events", "readings", "tickets"})
 _NOT_OWN = frozenset({"assets", "as_of", "maintenance_plans", "sql"})
 
 Flags = NDArray[np.bool_]
-
-
-def rests_on(model: RiskModel, features: pd.DataFrame, told: Sequence[Feature]) -> list[Basis]:
-    """What the model's answer for every row rests on; a baseline knows no models of machine."""
-    name = model_column(told)
-    seen = model.layout.categories.get(name, ()) if model.hazards else ()
-    return basis(features, told, model_of=name, seen=seen)
 
 
 def model_column(told: Sequence[Feature]) -> str:
@@ -75,7 +66,7 @@ class Own:
 
 
 def basis(
-    features: pd.DataFrame, told: Sequence[Feature], *, model_of: str = "", seen: Collection[str] = ()
+    features: pd.DataFrame, told: Sequence[Feature], seen: Mapping[str, Collection[str]] = MappingProxyType({})
 ) -> list[Basis]:
     """The basis of every row: a rule on the features at hand.
 
@@ -87,13 +78,12 @@ def basis(
     ----------
     told
         What the columns say of themselves.
-    model_of, seen
-        The column that names the asset's model, and the models that were trained on.
+    seen
+        The values of text columns that were trained on; empty for a baseline, which knows nothing but age.
     """
     age = features[AGE].to_numpy(dtype=float, na_value=np.nan) if AGE in features else np.full(len(features), np.nan)
     seasoned = ~(age < OWN_DAYS)  # where nobody wrote down since when, too
     own = Own.of(told, _MADE).said(features) | (seasoned & Own.of(told).said(features))
-    known = (
-        features[model_of].isin(list(seen)).to_numpy() if model_of in features else np.zeros(len(features), dtype=bool)
-    )
+    name = model_column(told)
+    known = features[name].isin(list(seen[name])) if name in features and name in seen else [False] * len(features)
     return ["asset" if o else "asset_model" if k else "fleet" for o, k in zip(own, known, strict=True)]

@@ -148,7 +148,7 @@ def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd
     """
     import pandas as pd
 
-    from ml.basis import rests_on
+    from ml.basis import basis
 
     answered = model.probabilities(features)
     why = explained(model, features, meanings)
@@ -157,7 +157,7 @@ def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd
     answered["region"] = features.get("asset_region")
     answered["reasons"] = pd.Series([one.reasons for one in each], dtype=object)
     answered["explanation"] = pd.Series([one.explanation for one in each], dtype=object)
-    answered["basis"] = rests_on(model, features, meanings.features)
+    answered["basis"] = basis(features, meanings.features, model.layout.categories if model.hazards else {})
     answered["health"] = grades(answered[f"p_{model.config.decision_days:g}d"], _base_rate(model))
     answered["rul_days"] = model.remaining_life(features)["rul_days"].to_numpy()
     return answered

@@ -20,7 +20,7 @@ from features.point_in_time import (
     Since,
     Statistics,
 )  # fmt: skip
-from features.sentences import IN_SERVICE, WARRANTY, Sentence, ahead, attribute, baseline_z, due, plain, since
+from features.sentences import IN_SERVICE, WARRANTY, Sentence, ahead, attribute, baseline_shift, due, plain, since
 from features.wording import Words, noun_words
 
 PRESSURE = Words("pressure", "压力")
@@ -97,6 +97,8 @@ def test_a_value_reads_as_a_technician_would_say_it(name: str, value: object, en
         (WARRANTY, -12.0, "warranty ended 12 days before", "已过保 12 天"),
         (due(noun_words(Words("planned maintenance", "计划维保"), "component", "泵")), -1.0,
          "planned maintenance of 泵 1 day overdue", "泵计划维保已逾期 1 天"),
+        (baseline_shift(PRESSURE, 7, "bar"), -1.2,
+         "mean of pressure over 7 d is 1.2 bar below its own baseline", "压力 7 天均值比自身基线低 1.2 bar"),
         (ahead("installed_at"), -3.0, "3 days to installed at", "距投用还有 3 天"),
         (plain(Words("hot", "热"), "K"), 3.0, "hot: 3 K", "热：3 K"),
     ],
@@ -107,7 +109,7 @@ def test_what_groups_word_themselves(sentence: Sentence, value: object, english:
 
 def test_names_of_a_company_may_hold_whatever_a_pattern_may() -> None:
     odd = Words("{0} {x} 100%", "{0} {x} 100%")
-    assert baseline_z(odd, 1).say(2.0).en == "mean of {0} {x} 100% over 1 d is 2σ above its own baseline"
+    assert baseline_shift(odd, 1, None).say(2.0).en == "mean of {0} {x} 100% over 1 d is 2σ above its own baseline"
     assert attribute("asset_model").say("{value}{s}").en == "asset model = {value}{s}"
 
 

@@ -22,6 +22,7 @@ TOLD = (
     *Counts(Events("alarm", "alarms"), (7,)).features(),
     *Statistics("reading", "readings", "heat", ("mean",), (7,)).features(),
 )  # fmt: skip
+SEEN = {"asset_asset_model": ("M1",)}
 NEW = {
     "asset_asset_model": "M1", "asset_age_days": 2.0, "plan_days_until_due": 30.0, "service_days_since_last": np.nan,
     "failure_count_ever": 0.0, "alarm_count_7d": 0.0, "reading_heat_mean_7d": np.nan,
@@ -29,7 +30,7 @@ NEW = {
 
 
 def of(**changes: object) -> str:
-    return basis(pd.DataFrame([NEW | changes]), TOLD, model_of="asset_asset_model", seen={"M1"})[0]
+    return basis(pd.DataFrame([NEW | changes]), TOLD, SEEN)[0]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_without_a_column_that_names_the_model_there_is_the_asset_or_the_fleet()
 
 def test_features_that_are_not_there_are_passed_over():
     rows = pd.DataFrame([{"asset_id": "a"}, {"asset_id": "b"}])
-    assert basis(rows, TOLD, model_of="asset_asset_model", seen={"M1"}) == ["fleet", "fleet"]
+    assert basis(rows, TOLD, SEEN) == ["fleet", "fleet"]
     assert basis(rows.head(0), TOLD) == []
 
 
@@ -73,5 +74,5 @@ def test_more_history_never_moves_the_basis_away_from_the_asset(ages, data):
         asset_age_days=rows["asset_age_days"] + data.draw(st.floats(0, 100)),
         failure_count_ever=data.draw(st.integers(0, 3)),
     )
-    before, after = (basis(r, TOLD, model_of="asset_asset_model", seen={"M1"}) for r in (rows, grown))
+    before, after = (basis(r, TOLD, SEEN) for r in (rows, grown))
     assert all(BASES.index(b) >= BASES.index(a) for b, a in zip(before, after, strict=True))
