@@ -27,7 +27,7 @@ from ml.stacking import Matrix
 from ml.trees import Binned, TreeConfig, Trees
 
 __all__ = [
-    "ENOUGH_EVENTS", "Blend", "Constant", "Hazard", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards",
+    "ENOUGH_EVENTS", "Blend", "Constant", "Hazard", "Later", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards",
 ]  # fmt: skip
 
 Numbers = NDArray[np.float64]
@@ -167,26 +167,62 @@ def fit_hazards(
         return tuple(pool.map(taught, lessons))
 
 
-def calibrate(hazard: Hazard, matrix: Matrix, event: Flags, *, threads: int) -> Hazard:
-    """Add a Platt line where it lowers the Brier score on rows later than those that it was fitted on.
+@dataclass(frozen=True)
+class Later:
+    """Rows of one interval in a slice after the training.
 
-    Parameters
+    Attributes
     ----------
-    matrix, event
-        Rows of a slice after the training, in order of time: the line is fitted on the first half
-        and judged on the second; if it holds, it is fitted on all.
+    raw, event
+        Log-odds before calibration, and whether the row failed in the interval.
+    early
+        Which of them lie in the first half of the slice.
     """
-    half = len(event) // 2
-    if isinstance(hazard.scorer, Constant) or min(event[:half].sum(), event[half:].sum()) < ENOUGH_EVENTS:
+
+    raw: Numbers
+    event: Flags
+    early: Flags
+
+    @property
+    def enough(self) -> bool:
+        """Whether both halves have failures to fit a line on."""
+        return min((self.event & self.early).sum(), (self.event & ~self.early).sum()) >= ENOUGH_EVENTS
+
+
+def calibrate(hazards: Sequence[Hazard], later: Sequence[Later]) -> tuple[Hazard, ...]:
+    """Give every hazard the Platt line that lowers the Brier score on later rows most, where one does.
+
+    A line is fitted on each half of the slice and judged on the other: one of the interval's own rows, and one of
+    the rows of all intervals, for many an interval has too few failures for a line of its own. The one that holds
+    is fitted on all.
+    """
+    lineable = [rows for hazard, rows in zip(hazards, later, strict=True) if not isinstance(hazard.scorer, Constant)]
+    if not lineable:
+        return tuple(hazards)
+    every = Later(*(np.concatenate([getattr(rows, name) for rows in lineable]) for name in ("raw", "event", "early")))
+    return tuple(_lined(hazard, rows, every) for hazard, rows in zip(hazards, later, strict=True))
+
+
+def _lined(hazard: Hazard, own: Later, every: Later) -> Hazard:
+    if isinstance(hazard.scorer, Constant):
         return hazard
-    raw = hazard.raw(matrix, threads)
-    slope, intercept = _platt(raw[:half], event[:half])
-    before = metrics.brier(event[half:], _sigmoid(raw[half:]))
-    after = metrics.brier(event[half:], _sigmoid(slope * raw[half:] + intercept))
-    if slope <= 0 or after >= before:
-        return hazard
-    slope, intercept = _platt(raw, event)
-    return replace(hazard, slope=slope, intercept=intercept) if slope > 0 else hazard
+    found, lowest = hazard, metrics.brier(own.event, _sigmoid(own.raw))
+    for source in (own, every):
+        if source.enough and (error := _crossed(source, own)) < lowest:
+            slope, intercept = _platt(source.raw, source.event)
+            if slope > 0:
+                found, lowest = replace(hazard, slope=slope, intercept=intercept), error
+    return found
+
+
+def _crossed(source: Later, own: Later) -> float:
+    """Brier score of lines that were fitted on one half of a source and judged on the other half of the own rows."""
+    p = np.empty(len(own.raw))
+    for half in (True, False):
+        slope, intercept = _platt(source.raw[source.early == half], source.event[source.early == half])
+        judged = own.early != half
+        p[judged] = _sigmoid(slope * own.raw[judged] + intercept)
+    return metrics.brier(own.event, p)
 
 
 def combine(hazards: Numbers, edges_days: Sequence[float], horizons_days: Sequence[float]) -> Numbers:

@@ -120,8 +120,8 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
         for name in SLICES
     }  # fmt: skip
     told = feature_set(snapshot, groups=config.groups or None)
-    share = len(rows["train"]) / max(sum(map(len, rows.values())), 1)
-    kept, weight = _sample(labels["train"], int(config.max_rows * share))
+    most = len(rows["train"]) if config.every_days else config.max_rows  # whoever sets the cut-offs wants them
+    kept, weight = _sample(labels["train"], most)
     rows["train"], labels["train"] = rows["train"][kept].reset_index(drop=True), labels["train"].take(kept)
     return Material(config, split, modes, failures, grid, rows, labels, told, censored, weight)
 

@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from features.point_in_time import FeatureSet
 from ml.baseline import AGE, Weibull, fit_weibulls, weibull_hazards
-from ml.hazard import Blend, Hazard, Learner, Lesson, calibrate, combine, fit_hazards
+from ml.hazard import Blend, Hazard, Later, Learner, Lesson, calibrate, combine, fit_hazards
 from ml.logistic import Linear
 from ml.prior import Prior
 from ml.remaining import Rul, restricted_mean
@@ -385,15 +385,13 @@ def _thinned(features: pd.DataFrame, days: float) -> Flags:
 
 
 def _calibrate(hazards: tuple[Hazard, ...], later: Slice, layout: Layout, config: RiskConfig) -> tuple[Hazard, ...]:
-    matrix = layout.matrix(later.features)
-    # The stack runs mode by mode; the line is judged on the later half, so rows go back to time's order.
-    order = np.argsort(np.tile(np.arange(len(later.features)), len(layout.modes)), kind="stable")
-    lined = []
+    matrix, as_of = layout.matrix(later.features), later.features["as_of"]
+    early = np.tile((as_of < as_of.min() + (as_of.max() - as_of.min()) / 2).to_numpy(), len(layout.modes))
+    slices = []
     for k, hazard in enumerate(hazards):
         rows, event = _interval(later, k)
-        chosen = order[rows[order]]
-        lined.append(calibrate(hazard, matrix[chosen], event[chosen], threads=config.threads))
-    return tuple(lined)
+        slices.append(Later(hazard.raw(matrix[rows], config.threads), event[rows], early[rows]))
+    return calibrate(hazards, slices)
 
 
 def _interval(rows: Slice, k: int) -> tuple[Flags, Flags]:

@@ -28,8 +28,8 @@ CANDIDATES: tuple[TreeConfig, ...] = (
     TreeConfig(rounds=300, learning_rate=0.05),
     TreeConfig(leaves=4, rounds=150),
     TreeConfig(leaves=15, rounds=100, learning_rate=0.05),
-    TreeConfig(min_leaf=50),
-    TreeConfig(min_leaf=400),
+    TreeConfig(min_leaf=20),
+    TreeConfig(min_leaf=200, l2=1.0),
     TreeConfig(l2=20.0, feature_fraction=0.6),
 )
 """From careful to bold, the default first: it is kept where nothing is better."""

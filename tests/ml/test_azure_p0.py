@@ -73,6 +73,19 @@ def test_the_longer_horizons_keep_their_floors(report):
     assert month.brier <= 0.235
 
 
+def test_a_fortnight_is_ranked_better_than_by_the_line(report):
+    logistic = report.tested.quality("logistic", 14)
+    assert report.tested.quality("model", 14).average_precision > logistic.average_precision
+
+
+@pytest.mark.parametrize(("capacity", "floor"), [(2, 0.32), (5, 0.14)])
+def test_visits_by_the_index_cost_a_part_of_running_to_failure(report, capacity, floor):
+    relative = {(one.rule, one.capacity): one.replayed.relative for one in report.tested.economics}
+    assert relative["run_to_failure", capacity] == 1
+    assert relative["index", capacity] <= floor
+    assert relative["index", 1] <= 1
+
+
 @pytest.mark.parametrize("days", ROWS)
 def test_age_alone_is_clearly_worse(report, days):
     ours, age = report.tested.quality("model", days), report.tested.quality("baseline", days)

@@ -16,7 +16,7 @@ from features.labels import label
 from features.point_in_time import Counts, Events, FeatureSet, Since, Statistics
 from ml import metrics
 from ml.baseline import fit_weibulls
-from ml.hazard import Hazard, Lesson, calibrate, combine, fit_hazards
+from ml.hazard import Hazard, Later, Lesson, calibrate, combine, fit_hazards
 from ml.reasons import contributions, explain
 from ml.risk import RiskConfig, RiskModel, Slice
 from ml.stacking import Layout, _todo, own_features
@@ -195,14 +195,29 @@ def test_calibration_is_kept_only_where_it_helps_later_rows():
     x = rng.normal(0, 1.5, (20_000, 1)).astype(np.float32)
     trees = _trees_of_a_line(x, rng)
     honest = rng.random(len(x)) < trees.probability(x, 1)
-    kept = calibrate(trees, x, honest, threads=1)
+    early = np.arange(len(x)) < len(x) / 2
+    (kept,) = calibrate([trees], [Later(trees.raw(x, 1), honest, early)])
     assert abs(kept.slope - 1) < 0.15
     overconfident = rng.random(len(x)) < 1 / (1 + np.exp(-0.4 * trees.raw(x, 1) + 1.0))
-    bent = calibrate(trees, x, overconfident, threads=1)
+    (bent,) = calibrate([trees], [Later(trees.raw(x, 1), overconfident, early)])
     assert bent.slope == pytest.approx(0.4, abs=0.06)
     assert bent.intercept == pytest.approx(-1.0, abs=0.1)
     upside_down = rng.random(len(x)) < trees.probability(-x, 1)
-    assert calibrate(trees, x, upside_down, threads=1) == trees
+    assert calibrate([trees], [Later(trees.raw(x, 1), upside_down, early)]) == (trees,)
+
+
+def test_an_interval_of_few_failures_takes_the_line_of_all():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1.5, (20_000, 1)).astype(np.float32)
+    trees = _trees_of_a_line(x, rng)
+    raw = trees.raw(x, 1)
+    event = rng.random(len(x)) < 1 / (1 + np.exp(-2 * raw))
+    many = Later(raw, event, np.arange(len(x)) % 2 == 0)
+    few = Later(*(values[:60] for values in (raw, event, many.early)))
+    assert not few.enough
+    _, lined = calibrate([trees, trees], [many, few])
+    assert lined.slope == pytest.approx(2, abs=0.2)
+    assert calibrate([trees], [few]) == (trees,)
 
 
 def _trees_of_a_line(x, rng) -> Hazard:
