@@ -87,9 +87,12 @@ def _why_not(learner: Learner, chosen: RiskModel, gained: Interval) -> str:
 
 
 def _gained(model: RiskModel, simpler: RiskModel, material: Material) -> Interval:
-    """Log loss that a model saves on the calibration slice, over all horizons."""
+    """Log loss that a model saves on the calibration slice, over all horizons.
+
+    Both as they were before calibration: their lines were fitted on these very rows, and age has none.
+    """
     rows, labels = material.rows["calibrate"], material.labels["calibrate"]
-    ours, theirs = (each.probabilities(rows) for each in (model, simpler))
+    ours, theirs = (each.uncalibrated().probabilities(rows) for each in (model, simpler))
     columns = [f"p_{days:g}d" for days in labels.horizons_days]
     known = labels.known.T.ravel()
     one, other = (answers[columns].to_numpy().T.ravel()[known] for answers in (theirs, ours))

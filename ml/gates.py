@@ -191,6 +191,10 @@ def judge_all(candidate: Candidate) -> Judgement:
     return Judgement({name: gate.judge(candidate) for name, gate in GATES.items()})
 
 
+_UNSEEN = 3.69
+"""The largest Poisson mean that may well show no event: its 95 % two-sided limit (Garwood, 1936)."""
+
+
 def _amount(cost: float) -> str:
     """A cost for a sentence, to three figures at least."""
     return f"{cost:,.0f}" if cost >= 100 else f"{cost:.3g}"
@@ -199,6 +203,11 @@ def _amount(cost: float) -> str:
 def _failures(quality: Quality) -> int:
     """Failures of the window that the horizon could see, or rows where they were not counted."""
     return quality.at_capacity[0].events if quality.at_capacity else quality.positives
+
+
+def _looks(quality: Quality) -> float:
+    """Rows that see one failure, at most: its horizon in days."""
+    return max(1.0, quality.horizon_days)
 
 
 def _plausible(quality: Quality, failures: int) -> tuple[float, float]:
@@ -214,8 +223,10 @@ def _plausible(quality: Quality, failures: int) -> tuple[float, float]:
     from scipy.special import gammaincinv
 
     ratio = quality.observed_over_expected
-    if not failures or not math.isfinite(ratio):
+    if not math.isfinite(ratio):
         return 0.0, math.inf
+    if not failures:
+        return 0.0, _UNSEEN / max(sum(month.expected for month in quality.months) / _looks(quality), 1e-9)
     tail = (1 - LEVEL) / 2
     low = ratio * float(gammaincinv(failures, tail)) / failures
     high = ratio * float(gammaincinv(failures + 1, 1 - tail)) / failures

@@ -21,6 +21,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import DataError
 from ml import metrics
 from ml.logistic import Design, Linear
 from ml.stacking import Matrix
@@ -133,7 +134,19 @@ class Lesson:
 
     @property
     def log_odds(self) -> float:
-        """Of the rate, by Jeffreys: never 0, never 1."""
+        """Of the rate, by Jeffreys: never 0, never 1.
+
+        Raises
+        ------
+        DataError
+            No row is at risk in the interval: nothing at all can be said of it.
+        """
+        if not len(self.event):
+            raise DataError(
+                "no training row was seen to the end of an interval", where="risk",
+                expected="training that is longer than the longest interval",
+                todo="Shorten edges_days and horizons_days in [risk], or let train_until be later",
+            )  # fmt: skip
         weight = np.ones(len(self.event)) if self.weight is None else self.weight
         rate = (weight[self.event].sum() + 0.5) / (weight.sum() + 1.0)
         return float(np.log(rate) - np.log1p(-rate))
@@ -186,7 +199,7 @@ class Later:
     @property
     def enough(self) -> bool:
         """Whether both halves have failures to fit a line on."""
-        return min((self.event & self.early).sum(), (self.event & ~self.early).sum()) >= ENOUGH_EVENTS
+        return bool(min((self.event & self.early).sum(), (self.event & ~self.early).sum()) >= ENOUGH_EVENTS)
 
 
 def calibrate(hazards: Sequence[Hazard], later: Sequence[Later]) -> tuple[Hazard, ...]:
@@ -244,20 +257,31 @@ def combine(hazards: Numbers, edges_days: Sequence[float], horizons_days: Sequen
 
 
 def _platt(raw: Numbers, event: Flags) -> tuple[float, float]:
-    """Slope and intercept by maximum likelihood (Newton), with Platt's smoothed targets."""
+    """Slope and intercept by maximum likelihood, with Platt's smoothed targets.
+
+    Newton's step, halved while it does not lower the loss: the loss is convex, so it converges.
+    """
     positives, negatives = event.sum(), (~event).sum()
     target = np.where(event, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design = np.column_stack([raw, np.ones_like(raw)])
-    line = np.array([1.0, 0.0])
-    for _ in range(50):
+    rate = target.mean()
+    line = np.array([0.0, np.log(rate) - np.log1p(-rate)])
+    loss = _loss(design @ line, target)
+    for _ in range(100):
         p = _sigmoid(design @ line)
-        gradient = design.T @ (p - target)
         weight = np.maximum(p * (1 - p), 1e-12)
-        step = np.linalg.solve(design.T @ (design * weight[:, None]) + 1e-6 * np.eye(2), gradient)
-        line = line - np.clip(step, -2.0, 2.0)
+        step = np.linalg.solve(design.T @ (design * weight[:, None]) + 1e-6 * np.eye(2), design.T @ (p - target))
+        while (tried := _loss(design @ (line - step), target)) > loss and np.abs(step).max() > 1e-9:
+            step = step / 2
+        line, loss = line - step, min(tried, loss)
         if np.abs(step).max() < 1e-9:
             break
     return float(line[0]), float(line[1])
+
+
+def _loss(odds: Numbers, target: Numbers) -> float:
+    """Negative log-likelihood of targets in [0, 1]."""
+    return float((np.logaddexp(0.0, odds) - target * odds).sum())
 
 
 def _sigmoid(x: Numbers) -> Numbers:

@@ -26,6 +26,8 @@ Flags = NDArray[np.bool_]
 
 REPLICATES = 200
 LEVEL = 0.95
+FEWEST = 3
+"""Assets below which nothing can be said of the others: drawn from one, every replicate is the same."""
 CHUNK = 4_000_000
 """Weights held at once: rows × replicates."""
 
@@ -134,8 +136,9 @@ def explained(
 
     def share(weights: Numbers) -> Numbers:
         weights = weights / weights.sum(axis=1, keepdims=True)
-        variance = weights @ truth**2 - (weights @ truth) ** 2
-        return 1 - _over(weights @ (said - truth) ** 2, variance)
+        variance = (weights * (truth - (weights @ truth)[:, None]) ** 2).sum(axis=1)
+        spread = np.where(variance > 1e-9 * max(1.0, float((truth**2).max(initial=0.0))), variance, 0.0)
+        return 1 - _over(weights @ (said - truth) ** 2, spread)
 
     return _interval([share(weights) for weights in _weights(assets, replicates, seed)])
 
@@ -145,7 +148,7 @@ def _weights(assets: ArrayLike, replicates: int, seed: int) -> Iterator[Numbers]
     codes, names = pd.factorize(np.asarray(assets, dtype=object))
     rng, count = np.random.default_rng(seed), len(names)
     step = max(1, CHUNK // max(len(codes), 1))
-    for start in range(0, replicates if count else 0, step):
+    for start in range(0, replicates if count >= FEWEST else 0, step):
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(step, replicates - start))
         yield drawn[:, codes].astype(float)
 

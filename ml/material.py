@@ -64,10 +64,7 @@ class Material:
 
     def taught(self) -> int:
         """Failures inside the training slice."""
-        first, end = self.split.ends("train")
-        inside = (self.failures["event_time"] > first) & (self.failures["event_time"] <= end)
-        if self.split.owners:
-            inside &= self.failures["asset_id"].map(self.split.owners) == "train"
+        inside = _teaching(self.failures, self.split) & (self.failures["event_time"] > self.split.start)
         return int(inside.sum())
 
     def fingerprint(self) -> str:
@@ -96,7 +93,7 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
 
     found = _failures(snapshot)
     split = _divided(snapshot, config, found)
-    modes = _modes(found[found["event_time"] <= split.train_until], config)
+    modes = _modes(found[_teaching(found, split)], config)
     failures = found.assign(failure_mode=found["failure_mode"].where(found["failure_mode"].isin(modes), modes[-1]))
     cutoffs = split.cutoffs()
     say(f"{len(failures):,} failures, modes: {', '.join(modes)}")
@@ -108,10 +105,13 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
             where="risk",
             todo="Check assets.installed_at and assets.retired_at",
         )
-    if config.protocol == "by_asset":
-        grid = _recorded(grid, record_ends(snapshot), split, last=config.test_rows == "last")
-    rows = {name: split.rows(grid, name) for name in SLICES}
     censored = censorings(snapshot)
+    if config.protocol == "by_asset":
+        ends = record_ends(snapshot).merge(_finals(record_ends(snapshot), failures), how="left", on="asset_id")
+        grid = _recorded(grid, ends, split, last=config.test_rows == "last")
+        stopped = ends[ends["failed_at"].isna()].rename(columns={"ended_at": "censored_at"})
+        censored = pd.concat([censored, stopped[["asset_id", "censored_at"]].assign(why="record ends")])
+    rows = {name: split.rows(grid, name) for name in SLICES}
     labels = {
         name: label(
             rows[name], failures, modes=modes, until=split.ends(name)[1], censored=censored,
@@ -135,10 +135,31 @@ def _divided(snapshot: Snapshot, config: RiskConfig, failures: pd.DataFrame) -> 
     return by_asset(config, declared, recorded_from=recorded_from, observed_until=until, cutoff_utc=cutoff)
 
 
+def _teaching(failures: pd.DataFrame, split: Split) -> pd.Series[bool]:
+    """Failures that the training slice may know of."""
+    inside = failures["event_time"] <= split.ends("train")[1]
+    return inside & (failures["asset_id"].map(split.owners) == "train") if split.owners else inside
+
+
+def _finals(ends: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:
+    """The first failure of every asset at or after the end of its record: ``asset_id, failed_at``."""
+    later = failures.merge(ends, on="asset_id")
+    later = later[later["event_time"] >= later["ended_at"]]
+    return later.groupby("asset_id", as_index=False).agg(failed_at=("event_time", "min"))
+
+
 def _recorded(grid: pd.DataFrame, ends: pd.DataFrame, split: Split, *, last: bool) -> pd.DataFrame:
-    """Rows up to the end of each asset's record; of a test asset only the last one where that is wanted."""
-    left = grid["asset_id"].map(ends.set_index("asset_id")["ended_at"]) - grid["as_of"]
-    kept = grid[~(left <= pd.Timedelta(days=-split.every_days))]
+    """Rows up to the end of each asset's record and before it failed; of a test asset only the last where wanted.
+
+    Parameters
+    ----------
+    ends
+        ``asset_id, ended_at, failed_at``.
+    """
+    known = ends.set_index("asset_id")
+    left = grid["asset_id"].map(known["ended_at"]) - grid["as_of"]
+    over = grid["as_of"] >= grid["asset_id"].map(known["failed_at"])
+    kept = grid[~(left <= pd.Timedelta(days=-split.every_days)) & ~over]
     if not last:
         return kept
     final = kept["as_of"] == kept.groupby("asset_id")["as_of"].transform("max")

@@ -26,7 +26,7 @@ Flags = NDArray[np.bool_]
 Table = tuple[tuple[float, ...], ...]
 
 ENOUGH_ROWS = 200
-"""Rows without a record from which on the hazards have learnt what that means: a leaf of a tree holds as many."""
+"""Rows without a record from which on the hazards have learnt what that means: some leaves of a tree."""
 
 STRENGTH = 50.0
 """What the fleet weighs against a model of machine, in rows with a failure: daily rows see one failure of a week seven times."""
@@ -91,7 +91,7 @@ class Prior:
 
         A young asset *has* the record of a young asset, of which training met many.
         """
-        if self.met >= ENOUGH_ROWS:
+        if self.met >= ENOUGH_ROWS or not (self.own.counts or self.own.others):  # nothing could have been recorded
             return np.zeros(len(features), dtype=bool)
         return _silent(features, self.own)
 

@@ -146,6 +146,7 @@ def by_time(
             expected="four instants that rise",
             todo="Correct them, or leave them out",
         )
+    _long_enough(start, train_until, config)
     every = config.every_days or _apart(-(-int(days * assets) // config.max_rows))
     return Split(start, train_until, calibrate_until, end, every)
 
@@ -170,6 +171,7 @@ def by_asset(
     """
     end = _at(config.observed_until, cutoff_utc) or observed_until
     start = _at(config.start, cutoff_utc) or _ceil(recorded_from + timedelta(days=1), cutoff_utc)
+    _long_enough(start, end, config)
     told = "calibrate" in declared.values()
     owners = {asset: _slice(asset, value, told=told) for asset, value in declared.items()}
     if lost := [name for name in SLICES if name not in owners.values()]:
@@ -178,6 +180,17 @@ def by_asset(
             todo="Bring more assets, or name an attribute with train, calibrate and test in [risk] split_by",
         )  # fmt: skip
     return Split(start, end, end, end, config.every_days or 1, owners)
+
+
+def _long_enough(start: datetime, end: datetime, config: RiskConfig) -> None:
+    """Stop where no window of training could be seen to its end."""
+    days, longest = (end - start) / timedelta(days=1), config.edges_days[-1]
+    if days <= longest:
+        raise DataError(
+            f"training covers {max(days, 0):.0f} days, {start:%Y-%m-%d} to {end:%Y-%m-%d}", where="risk",
+            expected=f"more than the last edge of {longest:g} days",
+            todo="Shorten horizons_days and edges_days in [risk], or correct start, train_until and observed_until",
+        )  # fmt: skip
 
 
 def _slice(asset: str, value: str | None, *, told: bool) -> SliceName:

@@ -240,6 +240,10 @@ class RiskModel:
             hazards = _calibrate(hazards, calibration, self.layout, self.config)
         return replace(other, hazards=hazards, learner="blend")
 
+    def uncalibrated(self) -> RiskModel:
+        """The same without its Platt lines."""
+        return replace(self, hazards=tuple(Hazard(hazard.scorer) for hazard in self.hazards))
+
     @property
     def kind(self) -> str:
         """``logistic``, ``trees`` or ``blend``; ``baseline`` where too few failures or no feature could teach more."""
@@ -363,7 +367,8 @@ def lessons(train: Slice, layout: Layout, config: RiskConfig) -> list[Lesson]:
     """What each interval learns from: places in the stacked matrix, and what happened there."""
     step, widths = _step_days(train.features), np.diff(np.asarray(config.edges_days))
     # Daily rows see one failure as often as the interval has days: so many failures are told apart.
-    distinct = train.event.sum(axis=(0, 1)) * np.minimum(1.0, step / widths)
+    counts = np.ones(len(train.features)) if train.weight is None else train.weight
+    distinct = np.tensordot(counts, train.event, axes=1).sum(axis=0) * np.minimum(1.0, step / widths)
     found = []
     for k, events in enumerate(distinct.tolist()):
         rows, event = _interval(train, k)
@@ -384,9 +389,17 @@ def _thinned(features: pd.DataFrame, days: float) -> Flags:
     return np.asarray(features["as_of"].isin(instants[::every]))
 
 
+def _first_half(rows: pd.DataFrame, config: RiskConfig) -> Flags:
+    """Half of the rows: the earlier ones; by asset, where all begin at once, those of every other asset."""
+    if config.protocol == "by_asset":
+        return np.asarray(pd.factorize(rows["asset_id"], sort=True)[0] % 2 == 0)
+    as_of = rows["as_of"]
+    return np.asarray(as_of < as_of.min() + (as_of.max() - as_of.min()) / 2)
+
+
 def _calibrate(hazards: tuple[Hazard, ...], later: Slice, layout: Layout, config: RiskConfig) -> tuple[Hazard, ...]:
-    matrix, as_of = layout.matrix(later.features), later.features["as_of"]
-    early = np.tile((as_of < as_of.min() + (as_of.max() - as_of.min()) / 2).to_numpy(), len(layout.modes))
+    matrix = layout.matrix(later.features)
+    early = np.tile(_first_half(later.features, config), len(layout.modes))
     slices = []
     for k, hazard in enumerate(hazards):
         rows, event = _interval(later, k)

@@ -201,7 +201,9 @@ def _notes(choice: Choice, material: Material) -> Iterator[str]:
         yield "too few failures of any two modes: all failures are one mode"
     if unused > 0:
         yield f"{unused} of {features} features are constant or missing throughout training and were left out"
-    if every > 1:
-        yield f"cut-offs every {every} days keep the grid within [risk] max_rows"
+    if every > 1 and not material.config.every_days:
+        yield f"cut-offs every {every} days keep the grid near [risk] max_rows"
+    if (material.weight > 1).any():
+        yield f"{len(material.weight):,} training rows stand for {material.weight.sum():,.0f}: rows before failures were kept first"
     if material.grid["asset_id"].nunique() == 1:
         yield "a single asset: what it teaches holds for no other"

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from features.labels import Labels, label
-from ml import metrics
 from ml.material import Material
 from ml.risk import RiskModel, Slice
 from ml.trees import TreeConfig
@@ -32,7 +31,7 @@ CANDIDATES: tuple[TreeConfig, ...] = (
     TreeConfig(min_leaf=200, l2=1.0),
     TreeConfig(l2=20.0, feature_fraction=0.6),
 )
-"""From careful to bold, the default first: it is kept where nothing is better."""
+"""Asked after the form that stands in foremend.toml, which is kept where nothing is better."""
 
 Say = Callable[[str], None]
 
@@ -44,10 +43,11 @@ def tune(material: Material, say: Say) -> Material:
         say("Tuning: no inner split of the training slice holds a failure to judge by; [risk.trees] stays")
         return material
     losses = []
-    for number, trees in enumerate(CANDIDATES, 1):
+    candidates = tuple(dict.fromkeys((material.config.trees, *CANDIDATES)))
+    for number, trees in enumerate(candidates, 1):
         losses.append(float(np.mean([_loss(material, trees, *split) for split in splits])))
-        say(f"Tuning {number} of {len(CANDIDATES)}: log loss {losses[-1]:.5f} with {_said(trees)}")
-    best = CANDIDATES[int(np.argmin(losses))]
+        say(f"Tuning {number} of {len(candidates)}: log loss {losses[-1]:.5f} with {_said(trees)}")
+    best = candidates[int(np.argmin(losses))]
     say(f"Tuned: {_said(best)}. Write it under [risk.trees] to keep it.")
     return replace(material, config=replace(material.config, trees=best))
 
@@ -60,39 +60,37 @@ def _said(trees: TreeConfig) -> str:
     )
 
 
-def _loss(material: Material, trees: TreeConfig, taught: Slice, rows: pd.DataFrame, labels: Labels) -> float:
+def _loss(material: Material, trees: TreeConfig, taught: Slice, judged: Slice, labels: Labels) -> float:
     config = replace(material.config, trees=trees)
     model = RiskModel.fit(taught, modes=material.modes, config=config, feature_set=material.feature_set)
     place = labels.horizons_days.index(config.decision_days)
     known = labels.known[:, place]
-    p = model.probabilities(rows)[f"p_{config.decision_days:g}d"].to_numpy()[known]
-    return metrics.log_loss(labels.failed[known, place], p)
+    p = model.probabilities(judged.features)[f"p_{config.decision_days:g}d"].to_numpy()[known]
+    outcome = labels.failed[known, place]
+    weight = np.ones(len(known)) if judged.weight is None else judged.weight
+    return float(np.average(-np.where(outcome, np.log(p), np.log1p(-p)), weights=weight[known]))
 
 
-def _inner(material: Material) -> Iterator[tuple[Slice, pd.DataFrame, Labels]]:
-    """Inner training slices, each with rows to judge on and what happened after them."""
+def _inner(material: Material) -> Iterator[tuple[Slice, Slice, Labels]]:
+    """Inner training slices, each with rows to judge on and what happened after them; rows keep what they stand for."""
     rows, (first, end) = material.rows["train"], material.split.ends("train")
     for part in range(2):
         if material.split.owners:
             judges = rows["asset_id"].map(sorted(rows["asset_id"].unique()).index) % 3 == part
-            taught, judged, seen, until = rows[~judges], rows[judges], end, end
+            taught, judged, seen, until = ~judges, judges, end, end
         else:
             seen, until = (first + (end - first) * share for share in (0.5 + part / 4, 0.75 + part / 4))
-            taught = rows[rows["as_of"] < seen]
-            judged = rows[(rows["as_of"] >= seen) & (rows["as_of"] < until)]
-        lesson, labels = _label(material, taught, seen), _label(material, judged, until)
+            taught, judged = rows["as_of"] < seen, (rows["as_of"] >= seen) & (rows["as_of"] < until)
+        (lesson, _), (test, labels) = _slice(material, taught, seen), _slice(material, judged, until)
         place = labels.horizons_days.index(material.config.decision_days)
         if lesson.event.any() and labels.failed[:, place].any():
-            yield (
-                Slice(taught.reset_index(drop=True), lesson.at_risk, lesson.event),
-                judged.reset_index(drop=True),
-                labels,
-            )
+            yield lesson, test, labels
 
 
-def _label(material: Material, rows: pd.DataFrame, until: datetime) -> Labels:
-    config = material.config
-    return label(
+def _slice(material: Material, chosen: pd.Series[bool], until: datetime) -> tuple[Slice, Labels]:
+    config, rows = material.config, material.rows["train"][chosen].reset_index(drop=True)
+    labels = label(
         rows, material.failures, modes=material.modes, until=until, censored=material.censored,
         edges_days=config.edges_days, horizons_days=config.horizons_days,
     )  # fmt: skip
+    return Slice(rows, labels.at_risk, labels.event, material.weight[chosen.to_numpy()]), labels

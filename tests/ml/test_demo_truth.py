@@ -26,7 +26,7 @@ class Said:
     oracle: np.ndarray
 
 
-def judged(folder, **sizes) -> tuple[Said, object, object]:
+def judged(folder, max_rows=40_000, **sizes) -> tuple[Said, object, object]:
     from features.demo import make_fleet
     from features.ingest import ingest
     from ml.choice import choose
@@ -34,6 +34,8 @@ def judged(folder, **sizes) -> tuple[Said, object, object]:
     from ml.risk import RiskConfig
 
     make_fleet(folder, language="en", **sizes)
+    toml = folder / "foremend.toml"
+    toml.write_text(toml.read_text().replace("max_rows = 21_000", f"max_rows = {max_rows}"))
     workspace = Workspace.open(folder)
     ingest(workspace)
     material = gather(workspace.pin(), workspace.config.section("risk", RiskConfig), lambda _line: None)
@@ -57,7 +59,7 @@ def seeds(tmp_path_factory):
     found = []
     for seed in SEEDS:
         said, _, _ = judged(
-            tmp_path_factory.mktemp("seed") / "fleet", assets=300, days=620, seed=seed, readings_per_day=2
+            tmp_path_factory.mktemp("seed") / "fleet", assets=200, days=620, seed=seed, readings_per_day=2
         )
         ap, best, age = (metrics.average_precision(said.outcome, p) for p in (said.model, said.oracle, said.age))
         found.append((ap / best, age / best, slope(said), metrics.observed_over_expected(said.outcome, said.model)))

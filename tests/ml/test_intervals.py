@@ -65,6 +65,13 @@ def test_a_difference_uses_the_same_draws_and_knows_when_there_is_none() -> None
 def test_no_rows_and_one_class_have_no_interval() -> None:
     empty = intervals(np.array([], dtype=bool), np.array([]), [])
     assert all(np.isnan(one.low) for one in empty.values())
-    quiet = intervals(np.zeros(4, dtype=bool), np.full(4, 0.1), ["a", "a", "b", "b"])
+    quiet = intervals(np.zeros(4, dtype=bool), np.full(4, 0.1), ["a", "b", "c", "d"])
     assert np.isnan(quiet["average_precision"].low)
     assert quiet["observed_over_expected"].high == 0.0
+
+
+def test_one_asset_gives_no_certainty_about_others() -> None:
+    outcome, p = np.array([True, False, False]), np.array([0.9, 0.1, 0.2])
+    found = difference("log_loss", outcome, p / 2, p, ["a", "a", "a"])
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)

@@ -56,3 +56,28 @@ def test_rows_of_an_asset_are_in_one_slice_over_all_time() -> None:
 def test_no_asset_for_a_slice_is_an_error() -> None:
     with pytest.raises(DataError, match="none to test on"):
         divide({"a": "train", "b": "calibrate"})
+
+
+def test_an_asset_whose_record_stops_healthy_is_censored_there_and_no_row_lies_after_a_failure() -> None:
+    from ml.material import _finals, _recorded
+
+    day = pd.Timestamp("2025-01-01", tz="UTC")
+    at = [day + pd.Timedelta(days=d) for d in range(60)]
+    grid = pd.DataFrame([(asset, one) for asset in ("healthy", "fails") for one in at], columns=["asset_id", "as_of"])
+    ends = pd.DataFrame(
+        {"asset_id": ["healthy", "fails"], "ended_at": [day + pd.Timedelta(days=40.5), day + pd.Timedelta(days=29.9)]}
+    )
+    failures = pd.DataFrame({"asset_id": ["fails"], "event_time": [day + pd.Timedelta(days=29.95)]})
+    ends = ends.merge(_finals(ends, failures), how="left", on="asset_id")
+    split = divide({"healthy": "train", "fails": "calibrate", "c": "test"})
+    kept = _recorded(grid, ends, split, last=False).groupby("asset_id")["as_of"].max()
+    assert kept["healthy"] == day + pd.Timedelta(days=41)
+    assert kept["fails"] == day + pd.Timedelta(days=29)
+    assert ends.set_index("asset_id")["failed_at"].isna()["healthy"]
+
+
+def test_training_shorter_than_the_last_edge_is_an_error_not_a_half() -> None:
+    config = RiskConfig(protocol="by_asset")
+    with pytest.raises(DataError, match="training covers 19 days"):
+        by_asset(config, {"a": "train", "b": "calibrate", "c": "test"}, recorded_from=T0,
+                 observed_until=datetime(2025, 1, 21, tzinfo=UTC), cutoff_utc="00:00")  # fmt: skip

@@ -78,3 +78,10 @@ def test_the_score_of_nasa_punishes_late_more_than_early() -> None:
     assert early.rmse == late.rmse == 10
     assert early.nasa_score == pytest.approx(np.exp(10 / 13) - 1)
     assert late.nasa_score == pytest.approx(np.e - 1)
+
+
+def test_a_cap_that_nearly_all_reach_gives_no_wild_interval() -> None:
+    left = np.full(100, 30.0)
+    left[:2] = (12.0, 20.0)
+    found = judge_life("m", left + 0.5, left, [f"m{i}" for i in range(100)], 30).explained
+    assert found.low > -50

@@ -16,7 +16,7 @@ from features.labels import label
 from features.point_in_time import Counts, Events, FeatureSet, Since, Statistics
 from ml import metrics
 from ml.baseline import fit_weibulls
-from ml.hazard import Hazard, Later, Lesson, calibrate, combine, fit_hazards
+from ml.hazard import Hazard, Later, Lesson, _platt, calibrate, combine, fit_hazards
 from ml.reasons import contributions, explain
 from ml.risk import RiskConfig, RiskModel, Slice
 from ml.stacking import Layout, _todo, own_features
@@ -423,3 +423,14 @@ def test_rows_that_stand_for_others_give_the_rate_of_all(fleet, learner):
         assert answers(other, whole.features)["p_7d"].mean() == pytest.approx(
             answers(one, whole.features)["p_7d"].mean(), rel=0.1
         )
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "mean", "spread"), [(0.5, 0, -4, 2), (0.5, -1, -2, 6), (0.4, -2, -2, 4), (1, 4, -8, 2)]
+)
+def test_the_line_is_found_wherever_the_log_odds_lie(slope, intercept, mean, spread):
+    rng = np.random.default_rng(5)
+    raw = rng.normal(mean, spread, 40_000)
+    event = rng.random(len(raw)) < 1 / (1 + np.exp(-(slope * raw + intercept)))
+    found = _platt(raw, event)
+    assert found == pytest.approx((slope, intercept), abs=0.15)
