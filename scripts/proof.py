@@ -34,7 +34,7 @@ PARTS = {
     "features": Part(("tests/features/test_point*.py", "tests/features/test_assets*.py"), 0.75),
     "risk": Part(("tests/ml/test_azure*.py", "tests/ml/test_risk*.py", "tests/ml/test_train*.py",
                   "tests/ml/test_registry*.py", "tests/ml/test_audit*.py"), 4.0),
-    "truth": Part(("tests/ml/test_demo_truth*.py", "tests/ml/test_cmapss*.py"), 6.0),
+    "truth": Part(("tests/ml/test_rare*.py", "tests/ml/test_demo_truth*.py", "tests/ml/test_cmapss*.py"), 6.0),
     "volume": Part(("tests/ml/test_emergency*.py", "tests/ml/test_volume*.py"), 0.5),
     "serving": Part(("tests/serving",), 0.5),
 }  # fmt: skip
