@@ -131,6 +131,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     from ml.policy import PolicyConfig
     from ml.registry import Registry
     from ml.report import Wording
+    from serving.commands.judging import print_notes
     from serving.scoring import score as score_assets
     from serving.settings import load_settings
     from serving.store import open_store
@@ -148,8 +149,7 @@ def score(folder: Path, as_of: str, as_json: bool) -> None:
     with engine.connect() as connection:
         proposals = list_proposals(connection, run_id=scored.run.run_id)
     engine.dispose()
-    for note in scored.notes:
-        console.say(f"Note: {note}.")
+    print_notes(scored.notes, Wording(workspace.config.workspace.language))
     if as_json:
         console.to_json(_run_as_data(scored) | {"proposals": [_as_data(row) for row in proposals]})
     else:
