@@ -169,6 +169,11 @@ zone = "UTC"                 # IANA zone of sites that name none
 # capacities = [1, 2, 5]     # visits a day, for the figures of the report
 # threads = 2
 # seed = 1
+# groups = []                # feature groups that it learns from, as `foremend features --list` names them; empty: all
+# protocol = "by_time"       # or "by_asset": every slice has assets of its own, for fleets that ran to failure
+# split_by = ""              # by_asset: a column of assets with train, calibrate, test; empty: by a hash of the id
+# test_rows = "all"          # by_asset: "last" judges a test asset at the end of its record only
+# trees = {{ rounds = 0, leaves = 0, learning_rate = 0.07, min_leaf = 0, l2 = 5.0, feature_fraction = 0.3 }} # 0: by failures
 # owner = ""                 # who answers for the model, for its card; empty: the workspace's name
 # expires_days = 180         # after the last data that it was judged on; `score` says so from then on
 #

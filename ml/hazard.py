@@ -21,7 +21,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import DataError
 from ml import metrics
 from ml.logistic import Design, Linear
 from ml.stacking import Matrix
@@ -134,19 +133,7 @@ class Lesson:
 
     @property
     def log_odds(self) -> float:
-        """Of the rate, by Jeffreys: never 0, never 1.
-
-        Raises
-        ------
-        DataError
-            No row is at risk in the interval: nothing at all can be said of it.
-        """
-        if not len(self.event):
-            raise DataError(
-                "no training row was seen to the end of an interval", where="risk",
-                expected="training that is longer than the longest interval",
-                todo="Shorten edges_days and horizons_days in [risk], or let train_until be later",
-            )  # fmt: skip
+        """Of the rate, by Jeffreys: never 0, never 1."""
         weight = np.ones(len(self.event)) if self.weight is None else self.weight
         rate = (weight[self.event].sum() + 0.5) / (weight.sum() + 1.0)
         return float(np.log(rate) - np.log1p(-rate))
@@ -171,13 +158,19 @@ def fit_hazards(
 
     def taught(lesson: Lesson) -> Hazard:
         if min(lesson.event.sum(), (~lesson.event).sum()) < ENOUGH_EVENTS:
-            return Hazard(Constant(lesson.log_odds))
+            return Hazard(Constant(_reached(lessons, lesson).log_odds))
         if isinstance(teacher, Design):
             return Hazard(teacher.fit(lesson.rows, lesson.event, lesson.weight))
         return Hazard(teacher.fit(lesson.rows, lesson.event, lesson.events, lesson.weight))
 
     with ThreadPoolExecutor(threads if learner == "trees" else 1) as pool:  # a line's algebra has threads of its own
         return tuple(pool.map(taught, lessons))
+
+
+def _reached(lessons: Sequence[Lesson], lesson: Lesson) -> Lesson:
+    """The lesson, or the last one before it with a row: of an interval that no row reached nothing else is known."""
+    before = [one for one in lessons[: list(map(id, lessons)).index(id(lesson))] if len(one.event)]
+    return lesson if len(lesson.event) or not before else before[-1]
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ class Prior:
         counts = np.ones(len(features)) if weight is None else weight
         failed, seen = (np.tensordot(counts, flags, axes=1) for flags in (event & at_risk, at_risk))
         fleet = (failed + 0.5) / (seen + 1.0)  # Jeffreys: never 0, never 1
+        for k in range(1, fleet.shape[1]):  # an interval that no row reached is as the one before it
+            fleet[:, k] = np.where(seen[:, k] > 0, fleet[:, k], fleet[:, k - 1])
         found = {}
         for name, rows in features.groupby(model_of).indices.items() if model_of in features else ():
             failed, seen = (np.tensordot(counts[rows], f[rows], axes=1) for f in (event & at_risk, at_risk))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,8 +72,19 @@ def fleet(make_fleet: Callable[..., Fleet]) -> Fleet:
 
 
 @pytest.fixture(scope="session")
-def connect_fleet() -> Callable[..., Workspace]:
-    """Connect a fleet as a company's tables: Parquet files, a ``foremend.toml``, ``ingest``."""
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an MLflow store in which nothing was logged: making one takes seconds."""
+    from ml.registry import Registry
+
+    folder = tmp_path_factory.mktemp("store")
+    with Registry(folder)._client() as client:
+        client.search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def connect_fleet(empty_store: Path) -> Callable[..., Workspace]:
+    """Connect a fleet as a company's tables: Parquet files, a ``foremend.toml``, ``ingest``; with an empty store."""
 
     def connect(fleet: Fleet, folder: Path, risk: str = "") -> Workspace:
         from features.ingest import ingest
@@ -98,6 +110,8 @@ def connect_fleet() -> Callable[..., Workspace]:
         (folder / "foremend.toml").write_text(TOML.format(files=files, risk=risk), encoding="utf-8")
         workspace = Workspace.open(folder)
         ingest(workspace)
+        workspace.mlflow.mkdir()
+        shutil.copy(empty_store, workspace.mlflow)
         return workspace
 
     return connect
