@@ -93,17 +93,17 @@ def backtest(
     beside
         Models that do not serve and are published with it, by name.
     """
-    rows, labels, config = material.rows["test"], material.labels["test"], material.config
+    rows, labels, capacities = material.rows["test"], material.labels["test"], _capacities(material)
     answers = {"model": model.probabilities(rows)}
     answers |= {name: other.probabilities(rows) for name, other in beside.items()}
     answers["baseline"] = model.baseline_probabilities(rows)
     return Backtest(
         protocol=material.split.protocol, split=material.split, modes=material.modes,
         rows={name: len(part) for name, part in material.rows.items()}, failures=material.taught(),
-        decision_days=config.decision_days, kind=model.kind,
+        decision_days=material.config.decision_days, kind=model.kind,
         qualities=tuple(
             quality for name, answer in answers.items()
-            for quality in judge(name, answer, labels, material.failures, _capacities(material))
+            for quality in judge(name, answer, labels, material.failures, capacities)
         ),
         components=judge_modes("model", answers["model"], model.by_mode(rows), labels),
         advantage=_advantage(answers["model"], answers["baseline"], material),

@@ -19,7 +19,7 @@ from ml.hazard import Learner
 from ml.intervals import Interval, difference
 from ml.material import Material
 from ml.remaining import Rul, days_left, learnable
-from ml.risk import RiskModel
+from ml.risk import RiskModel, Slice
 from ml.stacking import about
 
 __all__ = ["LEARNERS", "Choice", "choose"]
@@ -71,11 +71,10 @@ def choose(material: Material, *, rebuilt: Mapping[str, datetime], failure_rule:
 
 
 def _fit_all(material: Material, rebuilt: Mapping[str, datetime], failure_rule: str) -> dict[Learner, RiskModel]:
-    line, trees = (
-        replace(_fit(material, learner), rebuilt=rebuilt, failure_rule=failure_rule, base_rates=_base_rates(material))
-        for learner in LEARNERS[:2]
-    )
-    return {"logistic": line, "trees": trees, "blend": line.blended(trees, material.slice("calibrate"))}
+    later = material.slice("calibrate")
+    trees = replace(_fit(material, later), rebuilt=rebuilt, failure_rule=failure_rule, base_rates=_base_rates(material))
+    line = trees.taught("logistic", material.slice("train"), later)
+    return {"logistic": line, "trees": trees, "blend": line.blended(trees, later)}
 
 
 def _why_not(learner: Learner, chosen: RiskModel, gained: Interval) -> str:
@@ -110,13 +109,12 @@ def _rul(model: RiskModel, material: Material) -> Rul:
     )  # fmt: skip
 
 
-def _fit(material: Material, learner: Learner) -> RiskModel:
+def _fit(material: Material, calibration: Slice) -> RiskModel:
     return RiskModel.fit(
         material.slice("train"),
         modes=material.modes,
         config=material.config,
-        learner=learner,
-        calibration=material.slice("calibrate"),
+        calibration=calibration,
         clocks={mode: _clock(material.feature_set, mode) for mode in material.modes},
         feature_set=material.feature_set,
         trained_until=material.split.train_until.isoformat(),

@@ -13,9 +13,10 @@ Tutz and Schmid, *Modeling Discrete Time-to-Event Data* (2016), ch. 3 and 8.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -156,21 +157,18 @@ def fit_hazards(
         else Binned(matrix, categorical=categorical, threads=threads, seed=seed, config=trees or TreeConfig())
     )
 
-    def taught(lesson: Lesson) -> Hazard:
+    # Of an interval that no row reached nothing else is known than of the last one before it that some did.
+    standing: Iterator[Lesson] = accumulate(lessons, lambda last, one: one if len(one.event) else last)
+
+    def taught(lesson: Lesson, instead: Lesson) -> Hazard:
         if min(lesson.event.sum(), (~lesson.event).sum()) < ENOUGH_EVENTS:
-            return Hazard(Constant(_reached(lessons, lesson).log_odds))
+            return Hazard(Constant(instead.log_odds))
         if isinstance(teacher, Design):
             return Hazard(teacher.fit(lesson.rows, lesson.event, lesson.weight))
         return Hazard(teacher.fit(lesson.rows, lesson.event, lesson.events, lesson.weight))
 
     with ThreadPoolExecutor(threads if learner == "trees" else 1) as pool:  # a line's algebra has threads of its own
-        return tuple(pool.map(taught, lessons))
-
-
-def _reached(lessons: Sequence[Lesson], lesson: Lesson) -> Lesson:
-    """The lesson, or the last one before it with a row: of an interval that no row reached nothing else is known."""
-    before = [one for one in lessons[: list(map(id, lessons)).index(id(lesson))] if len(one.event)]
-    return lesson if len(lesson.event) or not before else before[-1]
+        return tuple(pool.map(taught, lessons, standing))
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
         )
     censored = censorings(snapshot)
     if config.protocol == "by_asset":
-        ends = record_ends(snapshot).merge(_finals(record_ends(snapshot), failures), how="left", on="asset_id")
+        ends = record_ends(snapshot)
+        ends = ends.merge(_finals(ends, failures), how="left", on="asset_id")
         grid = _recorded(grid, ends, split, last=config.test_rows == "last")
         stopped = ends[ends["failed_at"].isna()].rename(columns={"ended_at": "censored_at"})
         censored = pd.concat([censored, stopped[["asset_id", "censored_at"]].assign(why="record ends")])

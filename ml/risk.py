@@ -216,17 +216,25 @@ class RiskModel:
             train.features, train.at_risk, train.event,
             clocks=clocks or dict.fromkeys(modes, ""), edges_days=config.edges_days, weight=train.weight,
         )  # fmt: skip
-        hazards = _fit_hazards(train, layout, config, learner)
+        model = cls(config, layout, (), baseline, trained_until=trained_until)
+        if feature_set is not None:
+            read = {*layout.numbers, *layout.categories, *(weibull.clock for weibull in baseline), AGE}
+            model = replace(
+                model, feature_set=feature_set.fingerprint,
+                definitions={f.name: f.fingerprint for f in feature_set.features if f.name in read},
+                prior=Prior.of(train.features, train.at_risk, train.event, feature_set.features, train.weight),
+            )  # fmt: skip
+        return model.taught(learner, train, calibration)
+
+    def taught(self, learner: Learner, train: Slice, calibration: Slice | None = None) -> RiskModel:
+        """The same model with hazards that another learner fitted on the same rows."""
+        hazards = _fit_hazards(train, self.layout, self.config, learner)
+        return self._calibrated(hazards, learner, calibration)
+
+    def _calibrated(self, hazards: tuple[Hazard, ...], learner: Learner, calibration: Slice | None) -> RiskModel:
         if hazards and calibration is not None and len(calibration.features):
-            hazards = _calibrate(hazards, calibration, layout, config)
-        if feature_set is None:
-            return cls(config, layout, hazards, baseline, learner, trained_until=trained_until)
-        read = {*layout.numbers, *layout.categories, *(weibull.clock for weibull in baseline), AGE}
-        definitions = {f.name: f.fingerprint for f in feature_set.features if f.name in read}
-        return cls(
-            config, layout, hazards, baseline, learner, feature_set.fingerprint, trained_until, definitions=definitions,
-            prior=Prior.of(train.features, train.at_risk, train.event, feature_set.features, train.weight),
-        )  # fmt: skip
+            hazards = _calibrate(hazards, calibration, self.layout, self.config)
+        return replace(self, hazards=hazards, learner=learner)
 
     def blended(self, other: RiskModel, calibration: Slice) -> RiskModel:
         """The mean of this line's log-odds and those of another's trees, calibrated anew."""
@@ -236,9 +244,7 @@ class RiskModel:
             else Hazard(trees.scorer)
             for line, trees in zip(self.hazards, other.hazards, strict=True)
         )
-        if len(calibration.features):
-            hazards = _calibrate(hazards, calibration, self.layout, self.config)
-        return replace(other, hazards=hazards, learner="blend")
+        return other._calibrated(hazards, "blend", calibration)
 
     def uncalibrated(self) -> RiskModel:
         """The same without its Platt lines."""

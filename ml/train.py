@@ -25,7 +25,7 @@ from ml.material import ANY, Material, gather
 from ml.policy import PolicyConfig
 from ml.quality import flat
 from ml.registry import Registry, Run
-from ml.risk import RiskConfig
+from ml.risk import RiskConfig, RiskModel
 from ml.risk_report import RiskPage, artifacts
 from ml.stored import write
 from ml.tuning import tune
@@ -119,9 +119,7 @@ def train_risk(
         prepared.result()
     audited.require()
     material = tune(material, say) if tuned else material
-    choice = _learn(snapshot, material, say)
-    model, notes = choice.model, tuple(_notes(choice, material))
-    tested = _test(workspace, choice, material, say)
+    model, tested, notes = _learn_and_judge(snapshot, material, say)
     say("Registering in MLflow")
     judged = examine(registry, MODEL, snapshot, model, tested, material, audited)
     pictures = artifacts(RiskPage.of(workspace, tested, audited, notes))
@@ -141,9 +139,8 @@ def backtest_risk(
     """Train and judge as :func:`train_risk` does, and register nothing; with the audit, and what a reader must know."""
     snapshot, material = _gather(workspace, say)
     audited = audit(snapshot, material, say)
-    material = tune(material, say) if tuned else material
-    choice = _learn(snapshot, material, say)
-    return _test(workspace, choice, material, say), audited, tuple(_notes(choice, material))
+    _, tested, notes = _learn_and_judge(snapshot, tune(material, say) if tuned else material, say)
+    return tested, audited, notes
 
 
 def audit_leaks(workspace: Workspace, *, say: Say = lambda _line: None) -> Audit:
@@ -156,15 +153,14 @@ def _gather(workspace: Workspace, say: Say) -> tuple[Snapshot, Material]:
     return snapshot, gather(snapshot, workspace.config.section("risk", RiskConfig), say)
 
 
-def _learn(snapshot: Snapshot, material: Material, say: Say) -> Choice:
+def _learn_and_judge(snapshot: Snapshot, material: Material, say: Say) -> tuple[RiskModel, Backtest, tuple[str, ...]]:
+    """The model that serves, how good it is, and what a reader of its figures must know."""
     say(f"Fitting on {len(material.rows['train']):,} rows with {material.taught():,} failures")
-    rule = snapshot.workspace.config.failure_rule.fingerprint()
-    return choose(material, rebuilt=stale_since(snapshot), failure_rule=rule)
-
-
-def _test(workspace: Workspace, choice: Choice, material: Material, say: Say) -> Backtest:
+    config = snapshot.workspace.config
+    choice = choose(material, rebuilt=stale_since(snapshot), failure_rule=config.failure_rule.fingerprint())
     say(f"Judging on {len(material.rows['test']):,} later rows")
-    return backtest(choice.model, material, workspace.config.section("policy", PolicyConfig), choice.beside)
+    tested = backtest(choice.model, material, config.section("policy", PolicyConfig), choice.beside)
+    return choice.model, tested, tuple(_notes(choice, material))
 
 
 def _run(
