@@ -73,7 +73,8 @@ def committed(tmp_path: Path, commit_to: Committed) -> Committed:
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real data; tests that need it skip where it is absent."""
-    folder = Path(os.environ.get("FOREMEND_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
+    # The Makefile exports it empty where the data are absent, and an empty path would be the current folder.
+    folder = Path(os.environ.get("FOREMEND_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set FOREMEND_DATA")
     return folder

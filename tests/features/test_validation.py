@@ -434,10 +434,9 @@ def test_every_check_runs_and_is_reported_even_where_nothing_is_wrong(committed)
             "out_of_range", "failure_without_asset", "not_connected"} <= codes  # fmt: skip
 
 
-def test_another_companys_log_is_judged_truly(committed, data):
+def test_another_companys_log_is_judged_truly(committed, data, monkeypatch):
     """The figures that docs/examples/incident-log states, counted again from the file with pandas."""
     pytest.importorskip("features.ingest")
-    import os
     import shutil
     from pathlib import Path
 
@@ -448,7 +447,7 @@ def test_another_companys_log_is_judged_truly(committed, data):
 
     root = committed().root
     shutil.copy(Path(__file__).parents[2] / "docs/examples/incident-log/foremend.toml", root)
-    os.environ.setdefault("FOREMEND_DATA", str(data))
+    monkeypatch.setenv("FOREMEND_DATA", str(data))
     workspace = Workspace.open(root)
     ingest(workspace)
     report = validate(workspace.pin())
