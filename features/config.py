@@ -105,12 +105,17 @@ class Channel:
         Hours after which an unchanging value counts as stuck; 0 never does.
     label
         Name for people, by language (``{"zh-CN": "压力"}``).
+    regime
+        DuckDB SQL over one row of ``readings`` that says how the equipment was running, in one or more parts
+        (``["round(speed)"]``). The channel's features then see its readings among those of the same regime:
+        see :mod:`features.regimes`.
     """
 
     unit: str = ""
     range: Annotated[tuple[float, float] | None, BeforeValidator(_rising)] = None
     stuck_hours: Annotated[float, Field(ge=0)] = 0.0
     label: Annotated[dict[str, str], BeforeValidator(_by_language)] = field(default_factory=dict)
+    regime: tuple[str, ...] = ()
 
 
 @_frozen

@@ -58,7 +58,9 @@ def _alone(entry: Entry, feature: Feature) -> Entry:
 
 
 def _read_through(entry: Entry, config: Config) -> Iterator[str]:
-    """The failure rule where failures are read, and where a source's declaration dates a column otherwise."""
+    """The regime, the failure rule where failures are read, and where a source's declaration dates a column otherwise."""
+    if isinstance(entry, Statistics | Baseline) and entry.regime:
+        yield f"z within {', '.join(entry.regime)} by days from {config.time.cutoff_utc}"
     for table, columns in _reads(entry):
         if table == "failures":
             yield f"failures of {config.failure_rule.fingerprint()}"

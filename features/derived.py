@@ -2,8 +2,9 @@
 
 One Parquet file per table, fingerprint of what it holds, and month of ``event_time``, named after
 the files of that month in the table's version: a month that received rows, late ones too, has other
-files, hence another name, and is computed anew. Everything here can be deleted at any time. Files
-are written beside and renamed, so that a reader sees a whole one or none.
+files, hence another name, and is computed anew. Where a channel is seen within its regime, the name holds
+all files with a row known before the month's last one: its readings are seen among those. Everything here
+can be deleted at any time. Files are written beside and renamed, so that a reader sees a whole one or none.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import hashlib
 import json
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features import visible
+from features import regimes, visible
 from features.lattice import Lattice
 from features.partials import Need, merge_sql, partials_sql, stored_keys
-from features.workspace import Snapshot, ident, quote
+from features.workspace import Snapshot, ident, local_files, quote, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,9 +38,9 @@ def kept(
     con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, lattice: Lattice, *, last: int, where: str = "true"
 ) -> str:
     """SQL of the partials visible at cut-off `last`, from kept months; months not kept yet are computed."""
-    paths = [_month(con, snapshot, need, lattice, month) for month in snapshot.months(need.table)]
+    paths = [_month(con, snapshot, need, lattice, month, files) for month, files in _files(con, snapshot, need).items()]
     if not paths:
-        return partials_sql(need, lattice, visible.facts(snapshot, need.table, need.columns), last)
+        return partials_sql(need, lattice, regimes.facts(con, snapshot, need), last)
     files = ", ".join(quote(str(path)) for path in paths)
     rows = f"SELECT * FROM read_parquet([{files}]) WHERE i <= {last} AND j <= {last} AND {where}"
     return merge_sql(need, rows)
@@ -83,13 +85,15 @@ def _levels(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, colu
     return found
 
 
-def _month(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, lattice: Lattice, month: str) -> Path:
+def _month(
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need, lattice: Lattice, month: str, files: Iterable[str]
+) -> Path:
     """The file of one month, computed where it is not kept yet."""
     folder = snapshot.workspace.derived / need.table / _fingerprint(need, lattice)
-    path = folder / f"{month}-{_files_hash(snapshot, need.table, month)}.parquet"
+    made_of = hashlib.sha256("\n".join(sorted(Path(f).name for f in files)).encode()).hexdigest()[:16]
+    path = folder / f"{month}-{made_of}.parquet"
     if not path.is_file():
-        facts = visible.facts(snapshot, need.table, need.columns, months=(month,))
-        sql = partials_sql(need, lattice, facts, FOR_EVER)
+        sql = partials_sql(need, lattice, regimes.facts(con, snapshot, need, (month,)), FOR_EVER)
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f"{uuid.uuid4().hex}.tmp"
         con.execute(f"COPY ({sql}) TO {quote(str(beside))} (FORMAT parquet)")
@@ -104,9 +108,20 @@ def _forget(folder: Path, month: str, current: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _files_hash(snapshot: Snapshot, table: str, month: str) -> str:
-    files = snapshot.tables[table].file_uris(file_pruning_predicate=[("month", "in", [month])])
-    return hashlib.sha256("\n".join(sorted(Path(f).name for f in files)).encode()).hexdigest()[:16]
+def _files(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, need: Need) -> dict[str, list[str]]:
+    """The files that decide a month's partials, by month."""
+    if not (months := snapshot.months(need.table)):
+        return {}
+    delta = snapshot.tables[need.table]
+    if not need.regimes:
+        return {month: delta.file_uris(file_pruning_predicate=[("month", "in", [month])]) for month in months}
+    rows = f"read_parquet([{quoted(local_files(delta))}], hive_partitioning = true, filename = true)"
+    found = con.execute(f"""
+        WITH files AS (SELECT month, filename, min(known_at) AS first, max(known_at) AS last FROM {rows} GROUP BY ALL),
+             months AS (SELECT month, max(last) AS last FROM files GROUP BY month)
+        SELECT months.month, list(filename) FROM months JOIN files ON first <= months.last GROUP BY ALL ORDER BY ALL
+    """).fetchall()
+    return dict(found)
 
 
 def _fingerprint(need: Need, lattice: Lattice) -> str:
@@ -114,4 +129,5 @@ def _fingerprint(need: Need, lattice: Lattice) -> str:
     stored = {number: sorted(keys) for number, keys in stored_keys(need).items()}
     shorts = [p.name for p in need.parts if not p.cells]
     meaning = [FORMAT, need.entity, need.columns, need.centres, need.ties, stored, shorts, lattice.origin]
+    meaning += need.regimes.items()
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
 
-from features import grid_events, point, visible
+from features import grid_events, point, regimes, visible
 from features.cohort import lay_calendar
 from features.derived import centres, kept, several
 from features.grid import KEY, Grid, Joined, statistics
@@ -85,14 +85,17 @@ class Shard:
 
     def partials(self, need: Need) -> str:
         """The partial table of a need: from the kept day partials, or from the rows."""
+        key = (need, self.lattice, self.last)
+        if key in self.made:
+            return self.made[key]
         if self.derived and need.entity == TABLES[need.table].entity:
             sql = kept(self.con, self.snapshot, need, self.lattice, last=self.last, where=self.inside("e"))
         else:
-            facts = visible.facts(self.snapshot, need.table, need.columns, entity=need.entity)
+            facts = regimes.facts(self.con, self.snapshot, need)
             if self.span:
                 facts = f"SELECT * FROM ({facts}) WHERE {self.inside('__e')}"
             sql = partials_sql(need, self.lattice, facts, self.last)
-        return self.table((need, self.lattice, self.last), sql)
+        return self.table(key, sql)
 
     def need(self, entries: Sequence[Statistics | Baseline | Silence]) -> Need:
         """The need of entries over one table, with centres near the level of each column, and whether instants repeat."""

@@ -16,7 +16,7 @@ l   value of the latest instant; t: that instant, microseconds
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,7 +24,9 @@ from features.lattice import DAY, Lattice
 from features.point_in_time import Baseline, Silence, Statistics, window_name
 from features.workspace import ident
 
-__all__ = ["ADDITIVE", "Need", "Part", "latest", "literal", "merge_sql", "part_of", "partials_sql", "stored_keys"]
+__all__ = [
+    "ADDITIVE", "Need", "Part", "finite", "latest", "literal", "merge_sql", "part_of", "partials_sql", "stored_keys",
+]  # fmt: skip
 
 ADDITIVE = ("n", "s", "q", "m", "mm", "si")
 ROWS = "r"
@@ -62,7 +64,7 @@ class Need:
     Attributes
     ----------
     centres
-        The constant near each column's level.
+        The constant near each column's level; of a column within its regime, near that of its values.
     full
         Numbers of the columns that hold a value on every row: their counts are the rows'.
     ties
@@ -80,6 +82,11 @@ class Need:
     def columns(self) -> tuple[str, ...]:
         """The numeric columns, sorted: their order numbers the parts."""
         return tuple(sorted({e.column for e in self.entries if not isinstance(e, Silence)}))
+
+    @cached_property
+    def regimes(self) -> Mapping[str, tuple[str, ...]]:
+        """The regime of every column that has one."""
+        return {e.column: e.regime for e in self.entries if not isinstance(e, Silence) and e.regime}
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -107,8 +114,9 @@ class Need:
         return str(self.columns.index(column))
 
     def centre(self, number: str) -> float:
-        """The constant near the column's level."""
-        return self.centres[int(number)] if self.centres else 0.0
+        """The constant near the column's level; a z is near 0."""
+        near_0 = not self.centres or self.columns[int(number)] in self.regimes
+        return 0.0 if near_0 else self.centres[int(number)]
 
     def lasts(self) -> tuple[str, ...]:
         """Numbers of the columns whose latest value is asked for."""
@@ -150,7 +158,7 @@ def partials_sql(need: Need, lattice: Lattice, facts: str, last: int) -> str:
     facts
         SQL of the rows: ``__e, __t, __k`` and the columns.
     """
-    values = "".join(f", {_finite(c)} AS x{n}" for n, c in enumerate(need.columns))
+    values = "".join(f", {finite(c)} AS x{n}" for n, c in enumerate(need.columns))
     i, j = lattice.cell("__t"), lattice.cell("__k")
     cells = f"SELECT __e AS e, __t AS t, {i} AS i, greatest({i}, {j}) AS j{values} FROM ({facts})"
     parts = [f"{_aggregate(key, n, need)} AS {key}{n}" for n, keys in stored_keys(need).items() for key in sorted(keys)]
@@ -174,7 +182,8 @@ def merge_sql(need: Need, rows: str) -> str:
     return f"SELECT e, i, j, {', '.join(found)} FROM ({rows}) GROUP BY e, i, j"
 
 
-def _finite(column: str) -> str:
+def finite(column: str) -> str:
+    """SQL of a column's number; null where it is none."""
     value = f"CAST({ident(column)} AS DOUBLE)"
     return f"CASE WHEN isfinite({value}) THEN {value} END"
 

@@ -26,8 +26,8 @@ from typing import Literal
 
 from features import sentences
 from features.errors import ConfigError
-from features.sentences import Sentence
-from features.wording import Words, after, column_words, length_words, noun_words, row_words, told_words
+from features.sentences import SIGMA, Sentence
+from features.wording import Words, after, column_words, length_words, noun_words, row_words, told_words, within_regime
 
 __all__ = [
     "AS_OF", "Baseline", "CountSince", "Counts", "Entry", "Events", "Feature", "FeatureSet", "Level",
@@ -201,6 +201,8 @@ class Statistics:
     ----------
     label
         What the column is called; as in the catalogue by default.
+    regime
+        Of what the column is seen within: its z takes its place, see :mod:`features.regimes`.
     """
 
     name: str
@@ -211,25 +213,22 @@ class Statistics:
     unit: str = ""
     entity: str = "asset_id"
     label: Words | None = field(default=None, compare=False, repr=False)
+    regime: tuple[str, ...] = field(default=(), repr=False)
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """One feature per window and statistic."""
         return tuple(
             Feature(
-                f"{self.name}_{self.column}_{stat}_{window_name(window)}", "number", _unit(stat, self.unit),
+                f"{self.name}_{self.column}_{stat}_{window_name(window)}", "number", _unit(stat, _measured(self)),
                 self._meaning(stat, window), self.table, group, window,
                 quantity=self.table if stat == "count" else f"{self.table}.{self.column}",
-                sentence=sentences.statistic(stat, self._called, window, self.unit),
+                sentence=sentences.statistic(stat, _called(self), window, _measured(self)),
             )
             for window in self.windows for stat in self.stats
         )  # fmt: skip
 
-    @property
-    def _called(self) -> Words:
-        return self.label or column_words(self.column)
-
     def _meaning(self, stat: str, window: float) -> Words:
-        of, long, what = self._called, length_words(window), _STATISTIC[stat]
+        of, long, what = _called(self), length_words(window), _STATISTIC[stat]
         return Words(f"{what.en} of {of.en} over the last {long.en}", f"{of.zh} {long.zh}{what.zh}")
 
 
@@ -248,6 +247,8 @@ class Baseline:
         ``z``, ``shift``, or both.
     label
         What the column is called; as in the catalogue by default.
+    regime
+        As of :class:`Statistics`.
     """
 
     name: str
@@ -260,26 +261,27 @@ class Baseline:
     entity: str = "asset_id"
     measures: tuple[str, ...] = ("z",)
     label: Words | None = field(default=None, compare=False, repr=False)
+    regime: tuple[str, ...] = field(default=(), repr=False)
 
     def features(self, group: str = "") -> tuple[Feature, ...]:
         """Mean and standard deviation of the baseline, then every measure per window."""
-        stem, of, own = f"{self.name}_{self.column}", self.label or column_words(self.column), self._own()
+        stem, of, own, unit = f"{self.name}_{self.column}", _called(self), self._own(), _measured(self)
         mean = Words(f"mean of {of.en}, {own.en}", f"{after(of.zh, '自身基线均值')}（{own.zh}）")
         std = Words(f"standard deviation of {of.en}, {own.en}", f"{after(of.zh, '自身基线标准差')}（{own.zh}）")
-        level, spread = (sentences.baseline_level(of, spread=spread, unit=self.unit) for spread in (False, True))
+        level, spread = (sentences.baseline_level(of, spread=spread, unit=unit) for spread in (False, True))
         quantity = f"{self.table}.{self.column}"
         return (
-            Feature(f"{stem}_baseline_mean", "number", self.unit, mean, self.table, group, quantity=quantity, sentence=level),
-            Feature(f"{stem}_baseline_std", "number", self.unit, std, self.table, group, quantity=quantity, sentence=spread),
+            Feature(f"{stem}_baseline_mean", "number", unit, mean, self.table, group, quantity=quantity, sentence=level),
+            Feature(f"{stem}_baseline_std", "number", unit, std, self.table, group, quantity=quantity, sentence=spread),
             *(
                 Feature(
-                    f"{stem}_{measure}_{window_name(w)}", "number", self.unit if measure == "shift" else "standard deviations",
+                    f"{stem}_{measure}_{window_name(w)}", "number", unit if measure == "shift" else "standard deviations",
                     Words(
                         f"mean of {of.en} over the last {length_words(w).en} against its {own.en}",
                         f"{of.zh} {length_words(w).zh}均值相对自身基线（{own.zh}）",
                     ),
                     self.table, group, w, quantity=quantity,
-                    sentence=sentences.baseline_shift(of, w, None if measure == "z" else self.unit),
+                    sentence=sentences.baseline_shift(of, w, SIGMA if measure == "z" else unit),
                 )
                 for measure in self.measures for w in self.windows
             ),
@@ -523,6 +525,15 @@ def _first(values: tuple[str, ...] | None) -> str | None:
 
 def _suffix(value: str | None) -> str:
     return "" if value is None else f"_{spelt(value)}"
+
+
+def _called(entry: Statistics | Baseline) -> Words:
+    words = entry.label or column_words(entry.column)
+    return within_regime(words) if entry.regime else words
+
+
+def _measured(entry: Statistics | Baseline) -> str:
+    return SIGMA if entry.regime else entry.unit
 
 
 def _unit(stat: str, unit: str) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from features.config import Config, FeatureGroup
+from features.config import Channel, Config, FeatureGroup
 from features.context import Context, look
 from features.custom import check_group, entries_of
 from features.definitions import definitions
 from features.errors import ConfigError, nearest
 from features.failures import failures
 from features.groups import GROUPS
-from features.point_in_time import Entry, Feature, FeatureSet
+from features.point_in_time import Baseline, Entry, Feature, FeatureSet, Statistics
+from features.regimes import check_regimes
+from features.tables import TABLES
 from features.wording import Words
 from features.workspace import Snapshot, ident
 
@@ -72,8 +74,9 @@ def select(
     ConfigError
         A group is not known, or one of ``foremend.toml`` is wrong.
     """
-    own = snapshot.workspace.config.features
+    own, channels = snapshot.workspace.config.features, snapshot.workspace.config.channels
     _check_names(groups or (), own)
+    check_regimes(con, snapshot)
     chosen = [name for name in (*GROUPS, *own) if groups is None or name in groups]
     past = failures(snapshot) if snapshot.workspace.config.failures and "failures" in chosen else None
     if past is not None:
@@ -84,7 +87,15 @@ def select(
     made = {name: entries_of(name, group, snapshot) for name, group in own.items() if name in chosen}
     found |= {name: entries for name, entries in made.items() if entries}
     queries = {name: group.sql for name, group in own.items() if name in chosen and group.sql}
-    return Selection(found, queries, snapshot.workspace.config)
+    seen = {name: tuple(_within_regime(e, channels) for e in entries) for name, entries in found.items()}
+    return Selection(seen, queries, snapshot.workspace.config)
+
+
+def _within_regime(entry: Entry, channels: Mapping[str, Channel]) -> Entry:
+    """The entry, its channel within the regime that the channel declares."""
+    if isinstance(entry, Statistics | Baseline) and TABLES[entry.table].wide and entry.column in channels:
+        return replace(entry, regime=channels[entry.column].regime)
+    return entry
 
 
 def _of_house(groups: Sequence[str], context: Context, keep: Collection[str]) -> dict[str, tuple[Entry, ...]]:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from features.wording import Words, after, column_words, days_words, length_words
 
 __all__ = [
-    "IN_SERVICE", "PLURAL", "VALUE", "WARRANTY", "Sentence", "ahead", "attribute", "baseline_level", "baseline_shift", "calendar",
+    "IN_SERVICE", "PLURAL", "SIGMA", "VALUE", "WARRANTY", "Sentence", "ahead", "attribute", "baseline_level", "baseline_shift", "calendar",
     "count", "delivered", "delivery", "due", "open_now", "plain", "since", "since_reset", "statistic",
 ]  # fmt: skip
 
@@ -24,6 +24,9 @@ VALUE = "{value}"
 
 PLURAL = "{s}"
 """Stands where English has an s, but for one."""
+
+SIGMA = "σ"
+"""The unit of what is told in standard deviations; it stands close to its number."""
 
 DAYS = 2
 """Digits of days and of standard deviations: nobody plans by the tenth of a day in forty."""
@@ -76,7 +79,7 @@ class Sentence:
         pattern = (self.zero if shown == "0" else None) or self.usual
         if shown.startswith("-") and self.below:
             shown, pattern = shown.removeprefix("-"), self.below
-        amount = f"{shown} {self.unit}".rstrip()
+        amount = f"{shown}{'' if self.unit == SIGMA else ' '}{self.unit}".rstrip()
         return _filled(pattern, amount, amount)
 
 
@@ -128,16 +131,15 @@ def baseline_level(of: Words, *, spread: bool, unit: str = "") -> Sentence:
     return _is(Words(f"{what.en} {of.en} in its own baseline", _zh(of.zh, f"自身基线{what.zh}")), unit)
 
 
-def baseline_shift(of: Words, window: float, unit: str | None) -> Sentence:
-    """Of the mean of a window against the column's own baseline: in its standard deviations, or in a unit."""
+def baseline_shift(of: Words, window: float, unit: str) -> Sentence:
+    """Of the mean of a window against the column's own baseline: in its standard deviations (:data:`SIGMA`), or in a unit."""
     long = length_words(window)
     mean, zh = f"mean of {of.en} over {_apart(long.en)}", f"{long.zh}均值"
-    sigma = "σ" if unit is None else ""
     return Sentence(
-        Words(f"{mean} is {VALUE}{sigma} above its own baseline", _zh(of.zh, f"{zh}比自身基线高 {VALUE}{sigma}")),
+        Words(f"{mean} is {VALUE} above its own baseline", _zh(of.zh, f"{zh}比自身基线高 {VALUE}")),
         _unknown(f"{mean} against its own baseline", _zh(of.zh, f"{zh}相对自身基线的偏离")),
-        Words(f"{mean} is {VALUE}{sigma} below its own baseline", _zh(of.zh, f"{zh}比自身基线低 {VALUE}{sigma}")),
-        Words(f"{mean} is at its own baseline", _zh(of.zh, f"{zh}与自身基线持平")), digits=DAYS, unit=unit or "",
+        Words(f"{mean} is {VALUE} below its own baseline", _zh(of.zh, f"{zh}比自身基线低 {VALUE}")),
+        Words(f"{mean} is at its own baseline", _zh(of.zh, f"{zh}与自身基线持平")), digits=DAYS, unit=unit,
     )  # fmt: skip
 
 

@@ -108,6 +108,7 @@ zone = "UTC"                 # IANA zone of sites that name none
 # range = [-40, 150]         # outside: set aside, with the reason
 # stuck_hours = 48           # unchanged for longer counts as stuck; 0 never does
 # label = {{ en = "oil temperature", "zh-CN" = "油温" }}   # what people call it, in reasons
+# regime = ["round(speed)"]  # its level follows the speed: seen among readings of one regime (docs/features.md)
 
 
 # ---------------------------------------------------------------------------------------------- failures

@@ -35,17 +35,25 @@ def facts(
     *,
     entity: str = "asset_id",
     months: tuple[str, ...] | None = None,
+    more: Iterable[tuple[str, str]] = (),
 ) -> str:
     """SQL of a fact table: ``__e, __t, __k`` and the columns.
+
+    Parameters
+    ----------
+    more
+        Further columns, as name and SQL over a stored row, any of whose columns it may read.
 
     Raises
     ------
     ConfigError
         A source reveals one of the columns later than its row: statistics cannot wait for it.
     """
-    columns = tuple(columns)
-    _known_with_row(snapshot, TABLES[name], columns)
-    picked = "".join(f", {_stored(snapshot, name, c)} AS {ident(c)}" for c in columns)
+    columns, more = tuple(columns), tuple(more)
+    _known_with_row(snapshot, TABLES[name], snapshot.columns(name) if more else columns)
+    picked = "".join(
+        f", {sql} AS {ident(c)}" for c, sql in (*((c, _stored(snapshot, name, c)) for c in columns), *more)
+    )
     return (
         f"SELECT {ident(entity)} AS __e, epoch_us(event_time) AS __t, epoch_us(known_at) AS __k{picked} "
         f"FROM ({snapshot.relation(name, months)}) WHERE event_time IS NOT NULL AND known_at IS NOT NULL"

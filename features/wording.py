@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 __all__ = [
     "Words", "after", "attribute_words", "column_words", "days_words", "label_words", "length_words", "noun_words", "row_words",
-    "singular", "told_words",
+    "singular", "told_words", "within_regime",
 ]  # fmt: skip
 
 
@@ -76,6 +76,11 @@ def attribute_words(name: str) -> Words:
 def label_words(name: str, label: Mapping[str, str]) -> Words:
     """What a channel is called: its label in each language, else its name."""
     return Words(label.get("en") or name, label.get("zh-CN") or name)
+
+
+def within_regime(channel: Words) -> Words:
+    """What a channel is called where its readings are seen among those of the same regime."""
+    return Words(f"{channel.en} within its regime", f"{channel.zh}（工况内）")
 
 
 def length_words(window: float) -> Words:

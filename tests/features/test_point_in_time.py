@@ -28,6 +28,7 @@ from features.point_in_time import (
     State,
     Statistics,
 )  # fmt: skip
+from features.regimes import FEWEST
 from features.tables import TABLES
 from features.workspace import Workspace
 
@@ -80,6 +81,7 @@ query = ""
 """
     for name in ("left", "right")
 )
+REGIME = 'regime = ["pressure > 99"]'
 Rows = dict[str, list[dict[str, Any]]]
 Row = Mapping[str, Any]
 
@@ -384,6 +386,31 @@ class Reference:
         yield {"weekday": local.tm_wday, "month": local.tm_mon, "day_of_year": local.tm_yday}[entry.part]
 
 
+def within_regimes(workspace: Workspace, rows: Rows) -> Rows:
+    """The rows, where ``temperature`` has the regime :data:`REGIME` with its z in its place."""
+    if not workspace.config.channels["temperature"].regime:
+        return rows
+    hour = timedelta(hours=int(workspace.config.time.cutoff_utc[:2]))
+    return {**rows, "readings": [r | {"temperature": z(r, rows["readings"], hour)} for r in rows["readings"]]}
+
+
+def z(row: Row, readings: Sequence[Row], hour: timedelta) -> float | None:
+    """Among what was known of the row's regime before the cut-off that began the day on which the row became known."""
+    begun = row["known_at"] - (row["known_at"] - FIRST - hour) % DAY
+    alike = [r["temperature"] for r in readings if r["known_at"] < begun and high(r) == high(row)]
+    alike = [x for x in alike if x is not None and math.isfinite(x)]
+    x = row.get("temperature")
+    if x is None or high(row) is None or len(alike) < FEWEST:
+        return None
+    return (x - math.fsum(alike) / len(alike)) / (deviation(alike) or math.nan)
+
+
+def high(row: Row) -> bool | None:
+    """The regime, as SQL has it: NaN is above all numbers."""
+    pressure = row.get("pressure")
+    return None if pressure is None else math.isnan(pressure) or pressure > 99
+
+
 def deviation(values: Sequence[float]) -> float | None:
     mean = math.fsum(values) / len(values)
     return math.sqrt(math.fsum((x - mean) ** 2 for x in values) / (len(values) - 1)) if len(values) > 1 else None
@@ -412,6 +439,9 @@ KINDS = (*LATENESS, "twice")
 
 
 def toml(kind: str) -> str:
+    """Beside `late` rows, one channel is seen within its regime."""
+    if kind == "late":
+        return TOML.replace("[channels.temperature]", f"[channels.temperature]\n{REGIME}")
     return TOML + TWO_SOURCES if kind == "twice" else TOML
 
 
@@ -434,10 +464,11 @@ def check(workspace: Workspace, rows: Rows, cutoffs: Sequence[datetime]) -> int:
     groups = entries(snapshot)
     grid = {(r["asset_id"], r["as_of"]): r for r in build_grid(snapshot, cutoffs).to_pylist()}
     point = points(workspace, cutoffs)
+    seen = within_regimes(workspace, rows)
     checks, wrong = 0, []
     assert sorted(grid) == sorted((a, c) for c in cutoffs for a in in_service(rows, c))
     for asset, as_of in grid:
-        reference = Reference(workspace, rows, as_of)
+        reference = Reference(workspace, seen, as_of)
         for group, wanted in groups.items():
             for name, value in (pair for entry in wanted for pair in reference.value(entry, asset).items()):
                 for target, found in (("grid", grid), ("point", point)):
@@ -504,7 +535,7 @@ def unchanged(
     tmp_path_factory: pytest.TempPathFactory, commit_to: Callable[..., Workspace]
 ) -> Callable[[str], list[pd.DataFrame]]:
     """Features of the unchanged rows, by kind of lateness."""
-    return cache(lambda kind: tables_at(commit_to(tmp_path_factory.mktemp("before"), TOML, **some_rows(4, kind))))
+    return cache(lambda kind: tables_at(commit_to(tmp_path_factory.mktemp("before"), toml(kind), **some_rows(4, kind))))
 
 
 def nothing_changes(before: list[pd.DataFrame], workspace: Workspace) -> None:
@@ -521,7 +552,7 @@ def test_adding_or_changing_any_row_known_at_or_after_the_cut_off_changes_nothin
     unchanged: Callable[[str], list[pd.DataFrame]], seed: int, kind: str,
 ) -> None:  # fmt: skip
     rows = changed_later(some_rows(4, kind), random.Random(seed))
-    nothing_changes(unchanged(kind), commit_to(tmp_path_factory.mktemp("after"), TOML, **rows))
+    nothing_changes(unchanged(kind), commit_to(tmp_path_factory.mktemp("after"), toml(kind), **rows))
 
 
 @pytest.mark.proof
@@ -532,7 +563,7 @@ def test_adding_or_changing_any_of_many_rows_known_later_changes_nothing(
     unchanged: Callable[[str], list[pd.DataFrame]], seed: int, kind: str,
 ) -> None:  # fmt: skip
     rows = changed_later(some_rows(4, kind), random.Random(seed))
-    nothing_changes(unchanged(kind), commit_to(tmp_path_factory.mktemp("after"), TOML, **rows))
+    nothing_changes(unchanged(kind), commit_to(tmp_path_factory.mktemp("after"), toml(kind), **rows))
 
 
 def tables_at(workspace: Workspace) -> list[pd.DataFrame]:
@@ -606,16 +637,16 @@ def test_the_entity_is_a_parameter_of_the_spec(committed: Made) -> None:
 
 
 def test_kept_day_partials_equal_the_full_computation_after_late_and_new_rows(committed: Made) -> None:
-    toml = TOML.replace("[time]", '[time]\ncutoff_utc = "00:00"')
+    at_midnight = toml("late").replace("[time]", '[time]\ncutoff_utc = "00:00"')
     rows = some_rows(6, "late")
     first = {**rows, "readings": [r for r in rows["readings"] if r["known_at"] < AS_OF]}
     then = [r for r in rows["readings"] if r["known_at"] >= AS_OF]
-    workspace = committed(toml, **first)
+    workspace = committed(at_midnight, **first)
     compare_kept(workspace, AS_OF)
     files = {path.name for path in workspace.derived.rglob("*.parquet")}
     assert len(files) == len({r["event_time"].strftime("%Y-%m") for r in first["readings"]})
     assert any(r["event_time"] < AS_OF for r in then), "the second load must reach back"
-    workspace = committed(toml, readings=then)
+    workspace = committed(at_midnight, readings=then)
     compare_kept(workspace, AS_OF + 20 * DAY)
     compare_kept(workspace, AS_OF)
     (workspace.derived / "readings").rename(workspace.derived / "away")

@@ -20,7 +20,18 @@ from features.point_in_time import (
     Since,
     Statistics,
 )  # fmt: skip
-from features.sentences import IN_SERVICE, WARRANTY, Sentence, ahead, attribute, baseline_shift, due, plain, since
+from features.sentences import (
+    IN_SERVICE,
+    SIGMA,
+    WARRANTY,
+    Sentence,
+    ahead,
+    attribute,
+    baseline_shift,
+    due,
+    plain,
+    since,
+)  # fmt: skip
 from features.wording import Words, noun_words
 
 PRESSURE = Words("pressure", "压力")
@@ -109,7 +120,7 @@ def test_what_groups_word_themselves(sentence: Sentence, value: object, english:
 
 def test_names_of_a_company_may_hold_whatever_a_pattern_may() -> None:
     odd = Words("{0} {x} 100%", "{0} {x} 100%")
-    assert baseline_shift(odd, 1, None).say(2.0).en == "mean of {0} {x} 100% over 1 d is 2σ above its own baseline"
+    assert baseline_shift(odd, 1, SIGMA).say(2.0).en == "mean of {0} {x} 100% over 1 d is 2σ above its own baseline"
     assert attribute("asset_model").say("{value}{s}").en == "asset model = {value}{s}"
 
 
