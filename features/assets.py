@@ -185,8 +185,7 @@ def _points(
     """One table per instant; what does not depend on the instant is read once."""
     regular = Lattice.through(snapshot.workspace.last_cutoff())
     with _connected(snapshot) as con:
-        found = select(snapshot, con, groups, keep)
-        wanted = chosen or found
+        wanted = chosen or select(snapshot, con, groups, keep)
         _lay_failures(con, snapshot, wanted, instants)
         lay_cohort(snapshot, con)
         shared: dict[object, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from features.config import Channel, Config, FeatureGroup
@@ -49,7 +50,7 @@ class Selection:
     def __post_init__(self) -> None:
         FeatureSet(self.features)  # names are unique before anything is built of them
 
-    @property
+    @cached_property
     def features(self) -> tuple[Feature, ...]:
         """The features of all entries, in order."""
         return tuple(

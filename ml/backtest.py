@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from ml.answers import Answers
 from ml.economics import Economics, Nights, compare
 from ml.intervals import Interval, difference
 from ml.material import Material
@@ -84,19 +85,23 @@ class Backtest:
 
 
 def backtest(
-    model: RiskModel, material: Material, policy: PolicyConfig, beside: Mapping[str, RiskModel] = MappingProxyType({})
-) -> Backtest:
+    model: RiskModel, material: Material, policy: PolicyConfig, beside: Mapping[str, RiskModel] = MappingProxyType({}),
+    said: Answers | None = None,
+) -> Backtest:  # fmt: skip
     """Judge a fitted model on the test window of its material.
 
     Parameters
     ----------
     beside
         Models that do not serve and are published with it, by name.
+    said
+        What the model says of the test rows, where that is known already.
     """
     rows, labels, capacities = material.rows["test"], material.labels["test"], _capacities(material)
-    answers = {"model": model.probabilities(rows)}
+    ours, age = said or model.answers(rows), model.baseline_answers(rows)
+    answers = {"model": ours.probabilities}
     answers |= {name: other.probabilities(rows) for name, other in beside.items()}
-    answers["baseline"] = model.baseline_probabilities(rows)
+    answers["baseline"] = age.probabilities
     return Backtest(
         protocol=material.split.protocol, split=material.split, modes=material.modes,
         rows={name: len(part) for name, part in material.rows.items()}, failures=material.taught(),
@@ -105,9 +110,9 @@ def backtest(
             quality for name, answer in answers.items()
             for quality in judge(name, answer, labels, material.failures, capacities)
         ),
-        components=judge_modes("model", answers["model"], model.by_mode(rows), labels),
-        advantage=_advantage(answers["model"], answers["baseline"], material),
-        economics=_economics(model, answers["model"], material, policy), life=_life(model, material), rul=model.rul,
+        components=judge_modes("model", ours.probabilities, ours.by_mode, labels),
+        advantage=_advantage(ours.probabilities, age.probabilities, material),
+        economics=_economics(model, ours.probabilities, material, policy), life=_life(ours, age, material), rul=model.rul,
     )  # fmt: skip
 
 
@@ -118,13 +123,13 @@ def _capacities(material: Material) -> tuple[int, ...]:
     return tuple(sorted({*material.config.capacities, *shares}))
 
 
-def _life(model: RiskModel, material: Material) -> tuple[LifeQuality, ...]:
+def _life(ours: Answers, age: Answers, material: Material) -> tuple[LifeQuality, ...]:
     """Remaining life on the test rows whose longest window was seen."""
-    limit = material.config.horizons_days[-1]
-    rows = material.rows["test"][material.labels["test"].known[:, -1]]
+    limit, seen = material.config.horizons_days[-1], material.labels["test"].known[:, -1]
+    rows = material.rows["test"][seen]
     left, assets = days_left(rows, material.failures, limit), rows["asset_id"].tolist()
-    both = (("model", model), ("baseline", replace(model, hazards=())))
-    return tuple(judge_life(name, each.restricted(rows), left, assets, limit) for name, each in both)
+    both = (("model", ours), ("baseline", age))
+    return tuple(judge_life(name, each.remaining[seen], left, assets, limit) for name, each in both)
 
 
 def _economics(

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from features.assets import build_grid, feature_set
 from features.errors import ModelError
 from features.workspace import Snapshot
+from ml.answers import Answers
 from ml.audit import Audit
 from ml.backtest import Backtest
 from ml.gates import Candidate, Judgement, Verdict, judge_all
@@ -32,7 +31,8 @@ __all__ = ["examine", "promote", "roll_back", "settle"]
 
 
 def examine(
-    registry: Registry, name: str, snapshot: Snapshot, model: RiskModel, tested: Backtest, material: Material, audited: Audit
+    registry: Registry, name: str, snapshot: Snapshot, model: RiskModel, said: Answers, tested: Backtest, material: Material,
+    audited: Audit,
 ) -> Judgement:  # fmt: skip
     """Ask every gate whether a new model may be champion.
 
@@ -40,14 +40,14 @@ def examine(
     ----------
     name
         Of the registered model, whose champion is judged on the same rows.
-    tested
-        The new model on the test window of `material`, which was built from `snapshot`.
+    said, tested
+        The new model on the test window of `material`, which was built from `snapshot`: what it said, how good that was.
     """
     return judge_all(
         Candidate(
             quality=tested.quality("model", material.config.decision_days),
             champion=_champion(registry, name, snapshot, model, material),
-            probabilities=_probabilities(model, material),
+            probabilities=said.within,
             audit=audited,
             replay=_replay(tested, snapshot.workspace.config.section("policy", PolicyConfig)),
         )
@@ -142,11 +142,6 @@ def _rows(champion: RiskModel, snapshot: Snapshot, material: Material) -> pd.Dat
     cutoffs: list[datetime] = [moment.to_pydatetime() for moment in sorted(rows["as_of"].unique())]
     built: pd.DataFrame = build_grid(snapshot, cutoffs, keep=champion.uses).to_pandas()
     return rows[keys].merge(built, how="left", on=keys)
-
-
-def _probabilities(model: RiskModel, material: Material) -> NDArray[np.float64]:
-    answered = model.probabilities(material.rows["test"])
-    return answered[[f"p_{days:g}d" for days in model.config.horizons_days]].to_numpy(dtype=float)
 
 
 def _replay(tested: Backtest, policy: PolicyConfig) -> Replay | None:

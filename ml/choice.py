@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.point_in_time import FeatureSet
 from ml.baseline import AGE, SERVICED
-from ml.hazard import Learner
+from ml.hazard import Learner, lined
 from ml.intervals import Interval, difference
 from ml.material import Material
 from ml.remaining import Rul, days_left, learnable
@@ -23,6 +24,8 @@ from ml.risk import RiskModel, Slice
 from ml.stacking import about
 
 __all__ = ["LEARNERS", "Choice", "choose"]
+
+Numbers = NDArray[np.float64]
 
 LEARNERS: tuple[Learner, ...] = ("logistic", "trees", "blend")
 """From the simpler to the less simple."""
@@ -58,11 +61,12 @@ def choose(material: Material, *, rebuilt: Mapping[str, datetime], failure_rule:
     if not fitted["trees"].hazards:
         note = f"{material.taught()} failures in training teach no more than the age-only baseline, which serves alone"
         return Choice(replace(age, rul=_rul(age, material)), {}, (note,))
-    chosen, notes = age, []
+    chosen, simpler, notes = age, _comparable(age, material), []
     for learner, model in fitted.items():
-        gained = _gained(model, chosen, material)
+        ours = _comparable(model, material)
+        gained = _gained(ours, simpler, material)
         if gained.low > 0:  # NaN, where none failed: the simpler one
-            chosen = model
+            chosen, simpler = model, ours
         else:
             notes.append(_why_not(learner, chosen, gained))
     chosen = replace(chosen, rul=_rul(chosen, material))
@@ -85,18 +89,29 @@ def _why_not(learner: Learner, chosen: RiskModel, gained: Interval) -> str:
     )
 
 
-def _gained(model: RiskModel, simpler: RiskModel, material: Material) -> Interval:
-    """Log loss that a model saves on the calibration slice, over all horizons.
+def _comparable(model: RiskModel, material: Material) -> Numbers:
+    """What a model says on the calibration slice within every horizon, each on the Platt line that fits these rows best.
 
-    Both as they were before calibration: their lines were fitted on these very rows, and age has none.
+    Lines of the hazards were fitted on these very rows too, and age has none: so all are without, and then each has
+    the same two parameters. What is compared is how rows are told apart, not a level that calibration mends.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the horizons one after the other: the rows whose window was seen.
     """
     rows, labels = material.rows["calibrate"], material.labels["calibrate"]
-    ours, theirs = (each.uncalibrated().probabilities(rows) for each in (model, simpler))
-    columns = [f"p_{days:g}d" for days in labels.horizons_days]
+    within = model.uncalibrated().answers(rows).within
+    seen = zip(within.T, labels.failed.T, labels.known.T, strict=True)
+    return np.concatenate([lined(p[known], failed[known]) for p, failed, known in seen])
+
+
+def _gained(ours: Numbers, theirs: Numbers, material: Material) -> Interval:
+    """Log loss that one saves against the other on the calibration slice, over all horizons."""
+    labels, assets = material.labels["calibrate"], material.rows["calibrate"]["asset_id"].to_numpy(dtype=object)
     known = labels.known.T.ravel()
-    one, other = (answers[columns].to_numpy().T.ravel()[known] for answers in (theirs, ours))
-    assets = np.tile(rows["asset_id"].to_numpy(dtype=object), len(columns))[known]
-    return difference("log_loss", labels.failed.T.ravel()[known], one, other, assets)
+    failed = labels.failed.T.ravel()[known]
+    return difference("log_loss", failed, theirs, ours, np.tile(assets, len(labels.horizons_days))[known])
 
 
 def _rul(model: RiskModel, material: Material) -> Rul:
@@ -104,7 +119,7 @@ def _rul(model: RiskModel, material: Material) -> Rul:
     limit, seen = config.horizons_days[-1], labels.known[:, -1]
     left = days_left(rows, material.failures, limit)
     return learnable(
-        model.restricted(rows)[seen], left[seen], rows.loc[seen, "asset_id"].tolist(),
+        model.answers(rows).remaining[seen], left[seen], rows.loc[seen, "asset_id"].tolist(),
         limit_days=limit, beyond_days=config.decision_days,
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ from ml.stacking import Matrix
 from ml.trees import Binned, TreeConfig, Trees
 
 __all__ = [
-    "ENOUGH_EVENTS", "Blend", "Constant", "Hazard", "Later", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards",
+    "ENOUGH_EVENTS", "Blend", "Constant", "Hazard", "Later", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards", "lined",
 ]  # fmt: skip
 
 Numbers = NDArray[np.float64]
@@ -245,6 +245,14 @@ def combine(hazards: Numbers, edges_days: Sequence[float], horizons_days: Sequen
     survival = np.cumprod(1.0 - hazards, axis=2)
     ends = [list(edges_days).index(h) - 1 for h in horizons_days]
     return np.asarray(1.0 - survival[:, :, ends])
+
+
+def lined(probability: Numbers, event: Flags) -> Numbers:
+    """Probabilities with their log-odds on the Platt line that fits best; they keep their order, or are all one."""
+    p = np.clip(probability, _LIMIT, 1 - _LIMIT)
+    raw = np.log(p) - np.log1p(-p)
+    slope, intercept = _platt(raw, event)
+    return _sigmoid(slope * raw + intercept) if slope > 0 else np.full(len(raw), event.mean())
 
 
 def _platt(raw: Numbers, event: Flags) -> tuple[float, float]:

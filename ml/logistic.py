@@ -58,7 +58,12 @@ class Linear:
 
     def raw(self, matrix: Matrix, _threads: int = 1) -> Numbers:
         """Log-odds, shape (rows,)."""
-        return np.asarray(self.contributions(matrix).sum(axis=1))
+        odds = self.intercept + _standardised(matrix, np.array(self.means), np.array(self.spreads)) @ np.array(
+            self.slopes
+        )
+        for column, value, weight in self.flags:
+            odds += weight * _is(matrix[:, column], value)
+        return np.asarray(odds)
 
     def contributions(self, matrix: Matrix, _threads: int = 1) -> Numbers:
         """What each column adds, shape (rows, columns + 1); the last column is the intercept."""

@@ -22,11 +22,12 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
 from features.point_in_time import FeatureSet
+from ml.answers import Answers
 from ml.baseline import AGE, Weibull, fit_weibulls, weibull_hazards
-from ml.hazard import Blend, Hazard, Later, Learner, Lesson, calibrate, combine, fit_hazards
+from ml.hazard import Blend, Hazard, Later, Learner, Lesson, calibrate, fit_hazards
 from ml.logistic import Linear
 from ml.prior import Prior
-from ml.remaining import Rul, restricted_mean
+from ml.remaining import Rul
 from ml.stacking import Layout
 from ml.trees import TreeConfig, Trees
 
@@ -298,45 +299,23 @@ class RiskModel:
             f"{len(changed)} of the {len(then)} features that it rests on changed: the first, {changed[0]}, is {what}"
         )
 
-    def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Probability of a failure within each horizon.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per row of `features`: ``asset_id``, ``as_of``; ``p_{H}d`` in (0, 1) for every
-            horizon; ``failure_mode_{H}d``, the mode that is likeliest within it; and
-            ``failure_mode``, that of the decision horizon.
+    def answers(self, features: pd.DataFrame) -> Answers:
+        """What it says of every row of `features`.
 
         Raises
         ------
         ModelError
             A feature is missing.
         """
-        return self._frame(features, self.hazard(features))
+        return self._answers(features, self.hazard(features))
 
-    def baseline_probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
+    def baseline_answers(self, features: pd.DataFrame) -> Answers:
         """The same from the age-only baseline."""
-        return self._frame(features, weibull_hazards(self.baseline, features, self.config.edges_days))
+        return self._answers(features, weibull_hazards(self.baseline, features, self.config.edges_days))
 
-    def by_mode(self, features: pd.DataFrame) -> Numbers:
-        """Probability of every failure mode within every horizon: shape (rows, modes, horizons)."""
-        return combine(self.hazard(features), self.config.edges_days, self.config.horizons_days)
-
-    def remaining_life(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Remaining life, restricted to the longest horizon.
-
-        Returns
-        -------
-        pandas.DataFrame
-            ``asset_id``, ``as_of``, ``rul_days``: missing in every row where it is not estimable (:attr:`rul`).
-        """
-        days = self.restricted(features) if self.rul.estimable else np.nan
-        return features[["asset_id", "as_of"]].reset_index(drop=True).assign(rul_days=days)
-
-    def restricted(self, features: pd.DataFrame) -> Numbers:
-        """Mean of what is left, at most the longest horizon, whether it may be said or not: shape (rows,)."""
-        return restricted_mean(self.hazard(features), self.config.edges_days, self.config.horizons_days[-1])
+    def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Probability of a failure within each horizon: see :attr:`ml.answers.Answers.probabilities`."""
+        return self.answers(features).probabilities
 
     def hazard(self, features: pd.DataFrame) -> Numbers:
         """Calibrated hazards, those of :attr:`prior` where it applies: shape (rows, modes, intervals)."""
@@ -347,15 +326,9 @@ class RiskModel:
         hazards = np.stack(columns, axis=2)
         return self.prior.instead(features, hazards) if self.prior else hazards
 
-    def _frame(self, features: pd.DataFrame, hazards: Numbers) -> pd.DataFrame:
-        by_mode = combine(hazards, self.config.edges_days, self.config.horizons_days)
-        any_mode = 1.0 - np.prod(1.0 - by_mode, axis=1)
-        out = features[["asset_id", "as_of"]].reset_index(drop=True)
-        modes = np.asarray(self.layout.modes, dtype=object)
-        leading = {f"{h:g}": modes[by_mode[:, :, j].argmax(axis=1)] for j, h in enumerate(self.config.horizons_days)}
-        columns = {f"p_{h:g}d": any_mode[:, j] for j, h in enumerate(self.config.horizons_days)}
-        columns |= {f"failure_mode_{h}d": names for h, names in leading.items()}
-        return out.assign(**columns, failure_mode=leading[f"{self.config.decision_days:g}"])
+    def _answers(self, features: pd.DataFrame, hazards: Numbers) -> Answers:
+        keys, asked = features[["asset_id", "as_of"]].reset_index(drop=True), self.config
+        return Answers(keys, hazards, self.layout.modes, asked.edges_days, asked.horizons_days, asked.decision_days)
 
 
 def _fit_hazards(train: Slice, layout: Layout, config: RiskConfig, learner: Learner) -> tuple[Hazard, ...]:

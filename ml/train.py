@@ -15,6 +15,7 @@ from typing import Any
 
 from features.ingest.commits import stale_since
 from features.workspace import Snapshot, Workspace
+from ml.answers import Answers
 from ml.audit import Audit, audit
 from ml.backtest import Backtest, as_data, backtest
 from ml.card import CARD, expiry, model_card
@@ -119,9 +120,9 @@ def train_risk(
         prepared.result()
     audited.require()
     material = tune(material, say) if tuned else material
-    model, tested, notes = _learn_and_judge(snapshot, material, say)
+    model, said, tested, notes = _learn_and_judge(snapshot, material, say)
     say("Registering in MLflow")
-    judged = examine(registry, MODEL, snapshot, model, tested, material, audited)
+    judged = examine(registry, MODEL, snapshot, model, said, tested, material, audited)
     pictures = artifacts(RiskPage.of(workspace, tested, audited, notes))
     stored = registry.log(MODEL, _run(snapshot, material, tested, judged, notes, pictures), write(model))
     change = settle(registry, MODEL, stored.version, judged, by_hand=reason if promote else None, by=by)
@@ -139,7 +140,7 @@ def backtest_risk(
     """Train and judge as :func:`train_risk` does, and register nothing; with the audit, and what a reader must know."""
     snapshot, material = _gather(workspace, say)
     audited = audit(snapshot, material, say)
-    _, tested, notes = _learn_and_judge(snapshot, tune(material, say) if tuned else material, say)
+    _, _, tested, notes = _learn_and_judge(snapshot, tune(material, say) if tuned else material, say)
     return tested, audited, notes
 
 
@@ -153,14 +154,17 @@ def _gather(workspace: Workspace, say: Say) -> tuple[Snapshot, Material]:
     return snapshot, gather(snapshot, workspace.config.section("risk", RiskConfig), say)
 
 
-def _learn_and_judge(snapshot: Snapshot, material: Material, say: Say) -> tuple[RiskModel, Backtest, tuple[str, ...]]:
-    """The model that serves, how good it is, and what a reader of its figures must know."""
+def _learn_and_judge(
+    snapshot: Snapshot, material: Material, say: Say
+) -> tuple[RiskModel, Answers, Backtest, tuple[str, ...]]:
+    """The model that serves, what it says of the test rows, how good that is, and what a reader of its figures must know."""
     say(f"Fitting on {len(material.rows['train']):,} rows with {material.taught():,} failures")
     config = snapshot.workspace.config
     choice = choose(material, rebuilt=stale_since(snapshot), failure_rule=config.failure_rule.fingerprint())
     say(f"Judging on {len(material.rows['test']):,} later rows")
-    tested = backtest(choice.model, material, config.section("policy", PolicyConfig), choice.beside)
-    return choice.model, tested, tuple(_notes(choice, material))
+    said = choice.model.answers(material.rows["test"])
+    tested = backtest(choice.model, material, config.section("policy", PolicyConfig), choice.beside, said)
+    return choice.model, said, tested, tuple(_notes(choice, material))
 
 
 def _run(

@@ -9,6 +9,7 @@ Training goes the same road with many past cut-offs instead of tonight's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -150,7 +151,8 @@ def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd
 
     from ml.basis import basis
 
-    answered = model.probabilities(features)
+    said = model.answers(features)
+    answered = said.probabilities.copy()
     why = explained(model, features, meanings)
     each = [why.get(asset, Explained()) for asset in answered["asset_id"]]
     answered["asset_model"] = features.get("asset_asset_model")
@@ -159,7 +161,7 @@ def answer(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> pd
     answered["explanation"] = pd.Series([one.explanation for one in each], dtype=object)
     answered["basis"] = basis(features, meanings.features, model.layout.categories if model.hazards else {})
     answered["health"] = grades(answered[f"p_{model.config.decision_days:g}d"], _base_rate(model))
-    answered["rul_days"] = model.remaining_life(features)["rul_days"].to_numpy()
+    answered["rul_days"] = said.remaining if model.rul.estimable else math.nan
     return answered
 
 

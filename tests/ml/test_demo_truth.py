@@ -48,7 +48,7 @@ def judged(folder, **sizes) -> Said:
     return Said(
         labels.failed[known, labels.horizons_days.index(7)],
         model.probabilities(rows)["p_7d"].to_numpy()[known],
-        model.baseline_probabilities(rows)["p_7d"].to_numpy()[known],
+        model.baseline_answers(rows).probabilities["p_7d"].to_numpy()[known],
         oracle[known],
     )
 

@@ -81,7 +81,7 @@ def test_the_model_ranks_nearly_as_well_as_the_true_hazard_and_far_better_than_a
     known, y = labels.known[:, 1], labels.failed[labels.known[:, 1], 1]
     truth = metrics.average_precision(y, fleet.truth[inside][known])
     ours = metrics.average_precision(y, model.probabilities(rows.features)["p_7d"].to_numpy()[known])
-    age_only = model.baseline_probabilities(rows.features)["p_7d"].to_numpy()[known]
+    age_only = model.baseline_answers(rows.features).probabilities["p_7d"].to_numpy()[known]
     assert ours >= 0.85 * truth
     assert ours > metrics.average_precision(y, age_only)
     expected = metrics.observed_over_expected(y, model.probabilities(rows.features)["p_7d"].to_numpy()[known])
@@ -419,7 +419,7 @@ def test_rows_that_stand_for_others_give_the_rate_of_all(fleet, learner):
         RiskModel.fit(rows, modes=MODES, config=CONFIG, clocks=CLOCKS, learner=learner, feature_set=TOLD)
         for rows in (whole, some)
     )
-    for answers in (RiskModel.probabilities, RiskModel.baseline_probabilities):
+    for answers in (RiskModel.probabilities, lambda *asked: RiskModel.baseline_answers(*asked).probabilities):
         assert answers(other, whole.features)["p_7d"].mean() == pytest.approx(
             answers(one, whole.features)["p_7d"].mean(), rel=0.1
         )
