@@ -67,6 +67,7 @@ class Formulas:
             "std": lambda: deviation(*(self._part(entry, key, window) for key in ("n", "s", "q"))),
             "slope": lambda: self._slope(entry, window),
             "last_minus_mean": lambda: f"{self._last(entry, window)} - {self._mean(entry, window)}",
+            "day_minus_mean": lambda: f"{self._mean(entry, 1.0)} - {self._mean(entry, window)}",
         }[stat]()
 
     def _part(self, entry: Statistics | Baseline, key: str, window: float) -> str:

@@ -34,7 +34,7 @@ ROWS = "r"
 
 _KEYS: dict[str, tuple[str, ...]] = {
     "count": ("n",), "mean": ("n", "s"), "sum": ("n", "s"), "std": ("n", "s", "q"), "min": ("a",), "max": ("z",),
-    "slope": ("n", "s", "m", "mm", "si"), "last": (), "last_minus_mean": ("n", "s"),
+    "slope": ("n", "s", "m", "mm", "si"), "last": (), "last_minus_mean": ("n", "s"), "day_minus_mean": ("n", "s"),
 }  # fmt: skip
 
 
@@ -135,6 +135,7 @@ class Need:
             number = self.number(entry.column)
             pairs = ((stat, w) for w in entry.windows for stat in entry.stats if stat != "slope" or w > 1)
             yield from ((key, number, w) for stat, w in pairs for key in _KEYS[stat])
+            yield from ((key, number, 1.0) for key in _KEYS["mean"] if "day_minus_mean" in entry.stats)
 
 
 def stored_keys(need: Need) -> dict[str, set[str]]:

@@ -34,7 +34,7 @@ __all__ = [
     "Moment", "Silence", "Since", "State", "Statistics", "alike", "choices", "spelt", "window_name",
 ]  # fmt: skip
 
-STATISTICS = ("count", "mean", "std", "min", "max", "sum", "slope", "last", "last_minus_mean")
+STATISTICS = ("count", "mean", "std", "min", "max", "sum", "slope", "last", "last_minus_mean", "day_minus_mean")
 """What :class:`Statistics` can say about a column in a window."""
 
 AS_OF = """:'"as_of"':"""
@@ -546,6 +546,7 @@ _STATISTIC = {
     "max": Words("largest value", "最大值"), "sum": Words("sum", "合计"),
     "slope": Words("trend per day", "变化趋势（每天）"), "last": Words("last value", "最近值"),
     "last_minus_mean": Words("last value less the mean", "最近值与均值之差"),
+    "day_minus_mean": Words("mean of the last day less the mean", "最近 1 天均值与均值之差"),
 }  # fmt: skip
 _PART = {
     "weekday": Words("weekday of as_of (Monday is 0)", "截止时刻的星期（星期一为 0）"),

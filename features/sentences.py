@@ -92,7 +92,7 @@ def plain(meaning: Words, unit: str = "") -> Sentence:
 
 def statistic(stat: str, of: Words, window: float, unit: str = "") -> Sentence:
     """Of a statistic of a column over a window."""
-    made = {"count": _values, "slope": _slope, "last_minus_mean": _last}.get(stat)
+    made = {"count": _values, "slope": _slope, "last_minus_mean": _last, "day_minus_mean": _last_day}.get(stat)
     if made:
         return made(of, length_words(window), unit)
     long, what = length_words(window), _STATISTIC[stat]
@@ -116,12 +116,21 @@ def _slope(of: Words, long: Words, unit: str) -> Sentence:
 
 
 def _last(of: Words, long: Words, unit: str) -> Sentence:
-    last, mean, zh = f"last {of.en}", f"its mean over {_apart(long.en)}", f"{long.zh}均值"
+    return _against_mean(f"last {of.en}", of, "最近值", long, unit)
+
+
+def _last_day(of: Words, long: Words, unit: str) -> Sentence:
+    return _against_mean(f"mean of {of.en} over the last day", of, "最近 1 天均值", long, unit)
+
+
+def _against_mean(recent: str, of: Words, recent_zh: str, long: Words, unit: str) -> Sentence:
+    """Of something recent against the column's own mean of a window."""
+    mean, zh = f"its mean over {_apart(long.en)}", f"{long.zh}均值"
     return Sentence(
-        Words(f"{last} is {VALUE} above {mean}", _zh(of.zh, f"最近值比 {zh}高 {VALUE}")),
-        _unknown(f"{last} against {mean}", _zh(of.zh, f"最近值与 {zh}之差")),
-        Words(f"{last} is {VALUE} below {mean}", _zh(of.zh, f"最近值比 {zh}低 {VALUE}")),
-        Words(f"{last} equals {mean}", _zh(of.zh, f"最近值等于 {zh}")), unit=unit,
+        Words(f"{recent} is {VALUE} above {mean}", _zh(of.zh, f"{recent_zh}比 {zh}高 {VALUE}")),
+        _unknown(f"{recent} against {mean}", _zh(of.zh, f"{recent_zh}与 {zh}之差")),
+        Words(f"{recent} is {VALUE} below {mean}", _zh(of.zh, f"{recent_zh}比 {zh}低 {VALUE}")),
+        Words(f"{recent} equals {mean}", _zh(of.zh, f"{recent_zh}等于 {zh}")), unit=unit,
     )  # fmt: skip
 
 

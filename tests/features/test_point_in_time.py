@@ -293,9 +293,13 @@ class Reference:
 
     def statistics(self, entry: Statistics, asset: str) -> Iterator[Any]:
         for window in entry.windows:
-            pairs = self.within(self.readings(entry, asset), window)
+            pairs = self.within(readings := self.readings(entry, asset), window)
             for stat in entry.stats:
-                yield self.statistic(stat, pairs)
+                if stat == "day_minus_mean":
+                    day, long = (self.statistic("mean", p) for p in (self.within(readings, 1), pairs))
+                    yield None if day is None or long is None else day - long
+                else:
+                    yield self.statistic(stat, pairs)
 
     def statistic(self, stat: str, pairs: Sequence[tuple[datetime, float]]) -> float | None:
         values = [x for _, x in pairs]

@@ -39,7 +39,7 @@ ALARMS = Events("alarm", "alarms", by="code")
 SERVICES = Events("service", "services", by="component")
 TICKETS = Events("ticket", "tickets", at="opened_at", by="ticket_type", words=Words("ticket", "工单创建"))
 CLOSED = Events("ticket_closed", "tickets", at="closed_at", words=Words("closed ticket", "工单关闭"))
-STATS = ("count", "mean", "std", "min", "max", "slope", "last", "last_minus_mean")
+STATS = ("count", "mean", "std", "min", "max", "slope", "last", "last_minus_mean", "day_minus_mean")
 TOLD = {
     f.name: f
     for entry in (
@@ -76,6 +76,7 @@ TOLD = {
         ("reading_pressure_slope_7d", 0.3, "pressure is rising by 0.3 bar a day over 7 d", "压力近 7 天每天上升 0.3 bar"),
         ("reading_pressure_slope_7d", -0.3, "pressure is falling by 0.3 bar a day over 7 d", "压力近 7 天每天下降 0.3 bar"),
         ("reading_pressure_last_minus_mean_7d", -2.0, "last pressure is 2 bar below its mean over 7 d", "压力最近值比 7 天均值低 2 bar"),
+        ("reading_pressure_day_minus_mean_7d", 1.5, "mean of pressure over the last day is 1.5 bar above its mean over 7 d", "压力最近 1 天均值比 7 天均值高 1.5 bar"),
         ("reading_pressure_baseline_mean", 3.0, "mean of pressure in its own baseline is 3 bar", "压力自身基线均值为 3 bar"),
         ("reading_silence_hours", 3.46, "last reading 3.5 h before", "最近一次读数在 3.5 小时前"),
         ("reading_silence_hours", None, "no reading on record", "无读数记录"),
@@ -141,7 +142,7 @@ def test_windows_and_statistics_of_one_thing_are_views_of_one_quantity() -> None
         return {TOLD[name].quantity for name in names}
 
     channel = [n for n in TOLD if n.startswith("reading_pressure_") and n != "reading_pressure_count_7d"]
-    assert len(channel) == 10
+    assert len(channel) == 11
     assert of(*channel) == {"readings.pressure"}
     assert of("reading_pressure_count_7d", "reading_silence_hours", "reading_rate_1d_30d") == {"readings"}
     assert of("alarm_count_e2_1d", "alarm_count_e2_7d", "alarm_count_e2_ever") == {"alarms.code=e2"}
