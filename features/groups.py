@@ -135,12 +135,13 @@ def sensors(context: Context) -> tuple[Entry, ...]:
     """Level, spread, extremes and trend of every channel, and each against its own healthy start."""
     reset = SERVICES if "services" in context.tables else None
     found: list[Entry] = []
-    long = ("mean", "std", "min", "max", "slope", "last_minus_mean", "day_minus_mean")
+    long = ("mean", "std", "min", "max", "slope", "last_minus_mean")
     for name, unit, label in context.channels:
         found += [
             Statistics("reading", "readings", name, ("mean", "std", "min", "max", "last"), (1,), unit, label=label),
             Statistics("reading", "readings", name, long, (7, 30), unit, label=label),
             Statistics("reading", "readings", name, ("count",), (7,), unit, label=label),
+            Statistics("reading", "readings", name, ("day_minus_mean",), (7, 30), unit, label=label),
             Baseline("reading", "readings", name, 14, (1, 7), reset, unit, label=label),
         ]
     return tuple(found)

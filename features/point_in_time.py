@@ -37,6 +37,9 @@ __all__ = [
 STATISTICS = ("count", "mean", "std", "min", "max", "sum", "slope", "last", "last_minus_mean", "day_minus_mean")
 """What :class:`Statistics` can say about a column in a window."""
 
+CHANGES = frozenset({"slope", "last_minus_mean", "day_minus_mean"})
+"""Statistics that say how a column has changed, whatever its level."""
+
 AS_OF = """:'"as_of"':"""
 """Stands for the cut-off in the SQL of a :class:`State`. Names and values of a company cannot hold it: quoting
 doubles one of its marks within either."""
@@ -62,6 +65,8 @@ class Feature:
         The same for the features of all components that differ in nothing else; empty without `component`.
     definition
         All that decides its values, for the fingerprint: see :mod:`features.definitions`.
+    change
+        Of a view of a channel that says how it has changed: the same for all channels (``reading_own_z_1d``); else empty.
     quantity
         What it is a view of: a channel, the alarms of a code, the services of a component. All windows and statistics
         of one quantity are one reason (:mod:`ml.reasons`). Empty where it stands for itself.
@@ -79,6 +84,7 @@ class Feature:
     component: str = ""
     family: str = ""
     definition: str = ""
+    change: str = field(default="", compare=False, repr=False)
     quantity: str = field(default="", compare=False, repr=False)
     sentence: Sentence | None = field(default=None, compare=False, repr=False)
 
@@ -221,6 +227,7 @@ class Statistics:
             Feature(
                 f"{self.name}_{self.column}_{stat}_{window_name(window)}", "number", _unit(stat, _measured(self)),
                 self._meaning(stat, window), self.table, group, window,
+                change=f"{self.name}_{OWN}_{stat}_{window_name(window)}" if stat in CHANGES else "",
                 quantity=self.table if stat == "count" else f"{self.table}.{self.column}",
                 sentence=sentences.statistic(stat, _called(self), window, _measured(self)),
             )
@@ -280,7 +287,7 @@ class Baseline:
                         f"mean of {of.en} over the last {length_words(w).en} against its {own.en}",
                         f"{of.zh} {length_words(w).zh}均值相对自身基线（{own.zh}）",
                     ),
-                    self.table, group, w, quantity=quantity,
+                    self.table, group, w, change=f"{self.name}_{OWN}_{measure}_{window_name(w)}", quantity=quantity,
                     sentence=sentences.baseline_shift(of, w, SIGMA if measure == "z" else unit),
                 )
                 for measure in self.measures for w in self.windows

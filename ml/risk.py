@@ -212,7 +212,8 @@ class RiskModel:
         feature_set
             What the features say of themselves: which belong to which mode.
         """
-        layout = Layout.of(train.features, modes, feature_set.features if feature_set else ())
+        soon = np.asarray(train.event[:, :, : config.edges_days.index(config.decision_days)].any(axis=2))
+        layout = Layout.of(train.features, modes, feature_set.features if feature_set else (), soon)
         baseline = fit_weibulls(
             train.features, train.at_risk, train.event,
             clocks=clocks or dict.fromkeys(modes, ""), edges_days=config.edges_days, weight=train.weight,

@@ -3,14 +3,15 @@
 One row (asset, as_of) becomes one row per failure mode. Each carries all features, the mode
 itself as a category, and the mode's *own* features under common names: what
 ``service_days_since_last_comp1`` is to the mode ``comp1``, ``service_days_since_last_own`` is to
-every mode. So one model learns from the failures of all modes what a worn component is, and
-still tells the modes apart.
+every mode; and what tells of a mode, learnt (:mod:`ml.telling`), stands under common names too.
+So one model learns from the failures of all modes what a worn component is, and still tells the
+modes apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from features.errors import ModelError, nearest
 from features.point_in_time import Feature, spelt
+from ml.telling import Telling, telling
 
 __all__ = ["MODE", "Layout", "Matrix", "about", "own_features"]
 
@@ -25,6 +27,7 @@ MODE = "failure_mode"
 """Name of the matrix column that holds the failure mode's number."""
 
 Matrix = NDArray[np.float32]
+Flags = NDArray[np.bool_]
 
 _DROPPED_BITS = 7
 """Of the 24 of a number: sums differ in their last bits from run to run, and trees would tell them apart."""
@@ -44,34 +47,44 @@ class Layout:
         Own name → failure mode → feature. A mode without such a feature has it missing.
     modes
         Failure modes; a single one is not stacked.
+    telling
+        The same of changes of the channel that tells of a mode, in spreads, turned over where it falls.
     """
 
     numbers: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
     own: Mapping[str, Mapping[str, str]]
     modes: tuple[str, ...]
+    telling: Telling = field(default_factory=Telling)
 
     @classmethod
-    def of(cls, features: pd.DataFrame, modes: Sequence[str], told: Sequence[Feature] = ()) -> Layout:
+    def of(
+        cls, features: pd.DataFrame, modes: Sequence[str], told: Sequence[Feature] = (), failing: Flags | None = None
+    ) -> Layout:
         """Lay out training features; those that are constant or all missing are left out.
 
         Parameters
         ----------
         told
             What the columns say of themselves; without it no mode has features of its own.
+        failing
+            Which rows fail soon, shape (rows, modes); without it no channel tells of a mode.
         """
         names = [name for name in features.columns if name not in {"asset_id", "as_of"}]
         useful = [name for name in names if features[name].nunique(dropna=False) > 1]
         numbers = tuple(name for name in useful if pd.api.types.is_numeric_dtype(features[name]))
         words = {name: features[name].dropna().astype(str) for name in useful if name not in numbers}
         vocabularies = {name: tuple(sorted(values.unique())) for name, values in words.items()}
-        own = own_features([f for f in told if f.name in numbers], modes) if len(modes) > 1 else {}
-        return cls(numbers, vocabularies, own, tuple(modes))
+        if len(modes) == 1:
+            return cls(numbers, vocabularies, {}, tuple(modes))
+        useful_told = [f for f in told if f.name in numbers]
+        tells = Telling() if failing is None else telling(features, failing, modes, useful_told)
+        return cls(numbers, vocabularies, own_features(useful_told, modes), tuple(modes), tells)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the matrix, in order."""
-        stacked = (*self.own, MODE) if len(self.modes) > 1 else ()
+        stacked = (*self.own, *self.telling.own, MODE) if len(self.modes) > 1 else ()
         return (*self.numbers, *self.categories, *stacked)
 
     @property
@@ -82,7 +95,8 @@ class Layout:
 
     def source(self, column: str, mode: str) -> str:
         """The feature that a column holds for a mode; empty where the mode has none."""
-        return self.own[column].get(mode, "") if column in self.own else column
+        by_mode = self.own.get(column) or self.telling.own.get(column)
+        return column if by_mode is None else by_mode.get(mode, "")
 
     def matrix(self, features: pd.DataFrame) -> Matrix:
         """Stack features: shape (modes · rows, columns), mode by mode.
@@ -106,10 +120,12 @@ class Layout:
 
     def _own(self, base: Matrix, mode: str) -> Matrix:
         places = {name: place for place, name in enumerate(self.numbers)}
-        own = np.full((len(base), len(self.own) + 1), np.nan, dtype=np.float32)
-        for column, by_mode in enumerate(self.own.values()):
+        families = {**self.own, **self.telling.own}
+        own = np.full((len(base), len(families) + 1), np.nan, dtype=np.float32)
+        for column, (name, by_mode) in enumerate(families.items()):
             if mode in by_mode:
-                own[:, column] = base[:, places[by_mode[mode]]]
+                times = self.telling.times[name][mode] if name in self.telling.times else 1.0
+                own[:, column] = base[:, places[by_mode[mode]]] * np.float32(times)
         own[:, -1] = self.modes.index(mode)
         return own
 

@@ -22,11 +22,12 @@ from ml.prior import Prior
 from ml.remaining import Rul
 from ml.risk import RiskConfig, RiskModel
 from ml.stacking import Layout
+from ml.telling import Telling
 from ml.trees import Trees
 
 __all__ = ["FORMAT", "read", "write"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the stored form; another one is refused."""
 
 
@@ -90,6 +91,7 @@ def _model(content: Mapping[str, Any], files: Mapping[str, bytes]) -> RiskModel:
             categories={name: tuple(words) for name, words in layout["categories"].items()},
             own={name: dict(by_mode) for name, by_mode in layout["own"].items()},
             modes=tuple(layout["modes"]),
+            telling=TypeAdapter(Telling).validate_python(layout["telling"]),
         ),
         learner=content["learner"],
         hazards=tuple(_hazard(k, stored, files) for k, stored in enumerate(content["hazards"])),

@@ -57,7 +57,7 @@ def judged(folder, **sizes) -> Said:
 def seeds(tmp_path_factory):
     found = []
     for seed in SEEDS:
-        said = judged(tmp_path_factory.mktemp("seed") / "fleet", assets=200, days=620, seed=seed, readings_per_day=2)
+        said = judged(tmp_path_factory.mktemp("seed") / "fleet", assets=200, days=760, seed=seed, readings_per_day=4)
         ap, best, age = (metrics.average_precision(said.outcome, p) for p in (said.model, said.oracle, said.age))
         found.append((ap / best, age / best, slope(said), metrics.observed_over_expected(said.outcome, said.model)))
         print(f"seed {seed}: {said.outcome.sum()} of {len(said.outcome)}; AP {ap:.3f}, of the oracle's {ap / best:.2f}, "
@@ -74,14 +74,13 @@ def slope(said: Said) -> float:
 
 
 def test_it_knows_most_of_what_can_be_known(seeds):
-    """The aim is .85: sensors show a degradation late, and which component it is only by the channel."""
-    assert seeds[:, 0].mean() >= 0.70
+    """The aim is .85: of the rows that degrade a fifth began so today, which four readings a day hardly show."""
+    assert seeds[:, 0].mean() >= 0.78
 
 
 def test_its_probabilities_can_be_believed(seeds):
-    """The aim is a slope below 1.2: high risks are said somewhat too low still."""
-    assert 0.8 <= seeds[:, 2].mean() <= 1.4
-    assert 0.9 <= seeds[:, 3].mean() <= 1.15
+    assert 0.8 <= seeds[:, 2].mean() <= 1.2
+    assert 0.9 <= seeds[:, 3].mean() <= 1.1
 
 
 def test_age_alone_is_clearly_worse(seeds):

@@ -1,0 +1,79 @@
+"""Which channel tells of which failure mode is learnt from rows, whatever its unit and direction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.groups import SERVICES
+from features.point_in_time import Baseline, Feature, Statistics
+from ml.stacking import Layout
+from ml.telling import FEWEST, telling
+
+MODES = ("bearing", "seal", "fan")
+TOLD: tuple[Feature, ...] = tuple(
+    feature
+    for channel in ("vibration", "pressure", "current")
+    for entry in (
+        Statistics("reading", "readings", channel, ("mean", "day_minus_mean"), (7,)),
+        Baseline("reading", "readings", channel, 14, (1,), SERVICES),
+    )
+    for feature in entry.features()
+)
+
+
+@pytest.fixture
+def rows() -> tuple[pd.DataFrame, np.ndarray]:
+    """Vibration in thousandths rises before bearings fail, pressure in thousands falls before seals do; nothing tells of fans."""
+    rng = np.random.default_rng(1)
+    failing = rng.random((4000, 3)) < 0.02
+    features = pd.DataFrame({f.name: rng.normal(0, 1, 4000) for f in TOLD})
+    for channel, mode, times, way in (("vibration", 0, 1e-3, 1), ("pressure", 1, 1e3, -1)):
+        for change in ("z_1d", "day_minus_mean_7d"):
+            name = f"reading_{channel}_{change}"
+            features[name] = times * (features[name] + 3 * way * failing[:, mode])
+    return features, failing
+
+
+def test_each_mode_finds_its_channel_and_a_mode_of_which_none_tells_has_none(rows):
+    found = telling(*rows, MODES, TOLD)
+    assert found.own == {
+        f"reading_own_{change}": {mode: f"reading_{channel}_{change}" for mode, channel in (("bearing", "vibration"), ("seal", "pressure"))}
+        for change in ("z_1d", "day_minus_mean_7d")
+    }  # fmt: skip
+
+
+def test_own_columns_are_alike_for_every_mode_in_spread_and_direction(rows):
+    features, failing = rows
+    layout = Layout.of(features, MODES, TOLD, failing)
+    stacked = pd.DataFrame(layout.matrix(features), columns=layout.columns)
+    for change in ("z_1d", "day_minus_mean_7d"):
+        by_mode = stacked[f"reading_own_{change}"].to_numpy().reshape(len(MODES), -1)
+        for place in (0, 1):
+            quiet, loud = (by_mode[place][failing[:, place] == fails] for fails in (False, True))
+            assert quiet.std() == pytest.approx(1, abs=0.1)
+            assert loud.mean() == pytest.approx(3, abs=0.5)
+        assert np.isnan(by_mode[2]).all()
+    assert layout.source("reading_own_z_1d", "seal") == "reading_pressure_z_1d"
+    assert layout.source("reading_own_z_1d", "fan") == ""
+
+
+def test_too_few_rows_before_failures_tell_nothing(rows):
+    features, failing = rows
+    few = failing & (np.cumsum(failing, axis=0) < FEWEST)
+    assert not telling(features, few, MODES, TOLD).own
+
+
+def test_a_channel_that_tells_of_one_mode_only_gets_no_column_of_its_own(rows):
+    features, failing = rows
+    only = failing & np.array([True, False, False])
+    assert not telling(features, only, MODES, TOLD).own
+
+
+def test_what_is_missing_or_never_moves_tells_nothing_and_breaks_nothing(rows):
+    features, failing = rows
+    broken = features.assign(reading_vibration_z_1d=np.nan, reading_pressure_z_1d=1.0)
+    found = telling(broken, failing, MODES, TOLD)
+    assert set(found.own) == {"reading_own_z_1d", "reading_own_day_minus_mean_7d"}
+    assert all(np.isfinite(times) and times != 0 for by_mode in found.times.values() for times in by_mode.values())
