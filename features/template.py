@@ -182,7 +182,7 @@ zone = "UTC"                 # IANA zone of sites that name none
 #   start = 2024-01-01       the first cut-off that is learnt from
 #   train_until = 2024-09-01
 #   calibrate_until = 2024-11-01   from here on the model is judged, once
-#   observed_until = 2024-12-31    to when the record of failures is complete
+#   observed_until = 2024-12-31    to when the record of failures is complete; not ahead of the clock
 
 
 # ---------------------------------------------------------------------------------------------- policy

@@ -65,7 +65,7 @@ def choose(material: Material, *, rebuilt: Mapping[str, datetime], failure_rule:
     for learner, model in fitted.items():
         ours = _comparable(model, material)
         gained = _gained(ours, simpler, material)
-        if gained.low > 0:  # NaN, where none failed: the simpler one
+        if gained.low > 0:  # 0 where none failed, NaN of a single asset: the simpler one
             chosen, simpler = model, ours
         else:
             notes.append(_why_not(learner, chosen, gained))

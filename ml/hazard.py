@@ -248,7 +248,12 @@ def combine(hazards: Numbers, edges_days: Sequence[float], horizons_days: Sequen
 
 
 def lined(probability: Numbers, event: Flags) -> Numbers:
-    """Probabilities with their log-odds on the Platt line that fits best; they keep their order, or are all one."""
+    """Probabilities with their log-odds on the Platt line that fits best; they keep their order, or are all one.
+
+    Where all rows failed or none did no line is better than another: each is as certain as any.
+    """
+    if event.all() or not event.any():
+        return np.full(len(event), float(event.any()))
     p = np.clip(probability, _LIMIT, 1 - _LIMIT)
     raw = np.log(p) - np.log1p(-p)
     slope, intercept = _platt(raw, event)

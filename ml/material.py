@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.cohort import attribute
-from features.errors import DataError
+from features.errors import ConfigError, DataError
 from features.labels import Labels, censorings, data_end, label, record_ends, record_start
 from features.point_in_time import FeatureSet
 from features.workspace import Snapshot
@@ -85,9 +85,9 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
     Raises
     ------
     DataError
-        No failure, no asset in service, or too little history for the longest horizon.
+        No failure, a slice in which no asset was in service, or too little history for the longest horizon.
     ConfigError
-        The instants of ``[risk]`` are not in order, or the failure rule is wrong.
+        The instants of ``[risk]`` are not in order or lie ahead of the clock, or the failure rule is wrong.
     """
     from features.assets import build_grid, feature_set
 
@@ -99,12 +99,6 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
     say(f"{len(failures):,} failures, modes: {', '.join(modes)}")
     say(f"Features at {len(cutoffs)} cut-offs, {cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}")
     grid: pd.DataFrame = build_grid(snapshot, cutoffs, groups=config.groups or None, say=say).to_pandas()
-    if grid.empty:
-        raise DataError(
-            "no asset was in service at any cut-off",
-            where="risk",
-            todo="Check assets.installed_at and assets.retired_at",
-        )
     censored = censorings(snapshot)
     if config.protocol == "by_asset":
         ends = record_ends(snapshot)
@@ -112,7 +106,7 @@ def gather(snapshot: Snapshot, config: RiskConfig, say: Say) -> Material:
         grid = _recorded(grid, ends, split, last=config.test_rows == "last")
         stopped = ends[ends["failed_at"].isna()].rename(columns={"ended_at": "censored_at"})
         censored = pd.concat([censored, stopped[["asset_id", "censored_at"]].assign(why="record ends")])
-    rows = {name: split.rows(grid, name) for name in SLICES}
+    rows = {name: _some(split.rows(grid, name), split, name) for name in SLICES}
     labels = {
         name: label(
             rows[name], failures, modes=modes, until=split.ends(name)[1], censored=censored,
@@ -131,9 +125,29 @@ def _divided(snapshot: Snapshot, config: RiskConfig, failures: pd.DataFrame) -> 
     assets, cutoff = _assets(snapshot), snapshot.workspace.config.time.cutoff_utc
     recorded_from, until = record_start(snapshot, failures), data_end(snapshot)
     if config.protocol == "by_time":
-        return by_time(config, recorded_from=recorded_from, observed_until=until, cutoff_utc=cutoff, assets=assets)
-    declared = attribute(snapshot, config.split_by)
-    return by_asset(config, declared, recorded_from=recorded_from, observed_until=until, cutoff_utc=cutoff)
+        split = by_time(config, recorded_from=recorded_from, observed_until=until, cutoff_utc=cutoff, assets=assets)
+    else:
+        declared = attribute(snapshot, config.split_by)
+        split = by_asset(config, declared, recorded_from=recorded_from, observed_until=until, cutoff_utc=cutoff)
+    # What nobody can have seen yet would pass for health.
+    if split.observed_until > (now := snapshot.workspace.now()):
+        raise ConfigError(
+            f"observed_until is {split.observed_until:%Y-%m-%d %H:%M} UTC", where="foremend.toml [risk]",
+            expected=f"at most the workspace's clock, {now:%Y-%m-%d %H:%M} UTC", todo="Correct it, or leave it out",
+        )  # fmt: skip
+    return split
+
+
+def _some(rows: pd.DataFrame, split: Split, name: SliceName) -> pd.DataFrame:
+    """The rows of a slice, which are some."""
+    if rows.empty:
+        first, end = split.ends(name)
+        raise DataError(
+            f"no asset was in service at any cut-off to {name} on, {first:%Y-%m-%d} to {end:%Y-%m-%d}", where="risk",
+            expected="rows in every slice",
+            todo="Check assets.installed_at and assets.retired_at, and the instants and every_days of [risk]",
+        )  # fmt: skip
+    return rows
 
 
 def _teaching(failures: pd.DataFrame, split: Split) -> pd.Series[bool]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from features.assets import build_point
 from features.errors import ConfigError, DataError, ForemendError, SourceError, WorkspaceError
 from features.ingest import Ingested, ingest
 from features.ingest.commits import stale_since
@@ -509,6 +511,18 @@ def test_an_empty_source_is_told_and_its_later_rows_are_a_first_load(company: Co
     workspace = company(source("complaints"), s="complaint_id,raised_at\nC1,2024-01-01")
     assert counts(ingest(workspace)) == (1, 1, 0, 0)
     assert ask(workspace, "SELECT known_at FROM complaints") == [("2024-01-01T00:00:00+00:00",)]
+
+
+def test_a_single_asset_and_empty_tables_go_all_the_way_to_features(company: Company) -> None:
+    toml = READINGS + source("assets", "SELECT * FROM 'a.csv'", name="a")
+    toml += source("services", "SELECT * FROM 'v.csv'", name="v")
+    files = {"a": "asset_id,installed_at\nA1,2024-01-01", "v": "service_id,asset_id,performed_at"}
+    workspace = company(toml, **files, s="asset_id,event_time,temperature,pressure")
+    assert [(one.source, one.read, one.written) for one in ingest(workspace)] == [("s", 0, 0), ("a", 1, 1), ("v", 0, 0)]
+    snapshot = workspace.pin()
+    (row,) = build_point(snapshot, datetime(2024, 6, 1, tzinfo=UTC)).to_pylist()
+    assert (row["asset_id"], row["asset_age_days"]) == ("A1", 152.0)
+    assert [f.code for f in validate(snapshot).findings if f.severity == "error" and f.count] == ["no_failure_rule"]
 
 
 CHANGING = source("tickets", more='zone = "UTC"\nsystem = "crm"\nchange_column = "changed_at"')

@@ -330,6 +330,13 @@ def test_a_store_is_made_ready_before_a_run_and_a_second_time_it_changes_nothing
     assert registry.log("risk", RUN, FILES).version == "1"
 
 
+def test_a_read_only_store_that_was_made_ready_once_is_told_before_a_run(tmp_path):
+    Registry(tmp_path).prepare("risk")
+    with pytest.raises(Fault, match=r"readonly.*reached and written") as said:
+        Registry(tmp_path, f"sqlite:///file:{tmp_path}/mlflow.db?mode=ro&uri=true").prepare("risk")
+    assert said.value.exit_code == 1
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only folders")
 def test_a_read_only_store_is_a_fault(tmp_path):
     (tmp_path / "mlflow").mkdir(mode=0o500)
