@@ -68,7 +68,9 @@ _UNKNOWN_KEY = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 @_checked
 class _Statistics:
     column: str
-    stats: tuple[Literal["count", "mean", "std", "min", "max", "sum", "slope", "last", "last_minus_mean", "day_minus_mean"], ...]
+    stats: tuple[
+        Literal["count", "mean", "std", "min", "max", "sum", "slope", "last", "last_minus_mean", "day_minus_mean"], ...
+    ]
     windows: tuple[Window, ...]
     table: str = "readings"
     unit: str = ""

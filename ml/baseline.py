@@ -100,6 +100,7 @@ def fit_weibulls(
 
 def _fit(days: Numbers, at_risk: Flags, event: Flags, clock: str, edges: Numbers, weight: Numbers) -> Weibull:
     from scipy.optimize import minimize
+    from scipy.special import xlogy
 
     rate = float((weight @ event.sum(axis=1) + 0.5) / max(weight @ (at_risk * np.diff(edges)).sum(axis=1), 1.0))
     known = ~np.isnan(days)
@@ -113,15 +114,23 @@ def _fit(days: Numbers, at_risk: Flags, event: Flags, clock: str, edges: Numbers
     low_failed, high_failed = age[rows] + edges[intervals], age[rows] + edges[intervals + 1]
     unit = float(high_quiet.mean()) or 1.0  # the clock in its own mean: keeps both parameters near 1
 
-    def loss(parameters: Numbers) -> float:
+    def cumulative(at: Numbers, shape: float, scale: float) -> Numbers:
+        """Cumulative hazard at a clock's reading, and its slopes along the logarithms of shape and scale."""
+        spent = (at / unit / scale) ** shape
+        return np.stack([spent, xlogy(spent, spent), -shape * spent])
+
+    def loss(parameters: Numbers) -> tuple[float, Numbers]:
         shape, scale = np.exp(parameters)
-        spent = counts @ ((high_quiet / unit / scale) ** shape - (low_quiet / unit / scale) ** shape)
-        passed = (high_failed / unit / scale) ** shape - (low_failed / unit / scale) ** shape
-        gained = counts_failed @ np.log(-np.expm1(-np.maximum(passed, 1e-300)))
-        return float(spent - gained + 0.5 * parameters[0] ** 2)
+        quiet = (cumulative(high_quiet, shape, scale) - cumulative(low_quiet, shape, scale)) @ counts
+        passed, *slopes = cumulative(high_failed, shape, scale) - cumulative(low_failed, shape, scale)
+        passed = np.maximum(passed, 1e-300)
+        gained = counts_failed @ np.log(-np.expm1(-passed))
+        rising = np.stack(slopes) @ (counts_failed / np.expm1(passed))
+        prior = np.array([parameters[0], 0.0])
+        return float(quiet[0] - gained + 0.5 * parameters[0] ** 2), quiet[1:] - rising + prior
 
     start = np.array([0.0, -np.log(rate * unit)])
-    found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-6, "maxiter": 400})
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-12, "gtol": 1e-8})
     shape, scale = np.exp(found.x)
     return Weibull(clock, float(shape), float(scale * unit), rate)
 
