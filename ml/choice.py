@@ -85,7 +85,7 @@ def _why_not(learner: Learner, chosen: RiskModel, gained: Interval) -> str:
     serves = "age alone" if chosen.kind == "baseline" else chosen.kind
     return (
         f"on the calibration slice {learner} saves {gained.low:+.4f} to {gained.high:+.4f} of log loss against {serves} "
-        f"(95 %), which may be nothing: the simpler one, {serves}, is kept"
+        f"(95 %), not surely more than nothing: the simpler one, {serves}, is kept"
     )
 
 
