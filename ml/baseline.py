@@ -125,7 +125,7 @@ def _fit(days: Numbers, at_risk: Flags, event: Flags, clock: str, edges: Numbers
         passed, *slopes = cumulative(high_failed, shape, scale) - cumulative(low_failed, shape, scale)
         passed = np.maximum(passed, 1e-300)
         gained = counts_failed @ np.log(-np.expm1(-passed))
-        rising = np.stack(slopes) @ (counts_failed / np.expm1(passed))
+        rising = np.stack(slopes) @ (counts_failed / np.expm1(np.minimum(passed, 700.0)))
         prior = np.array([parameters[0], 0.0])
         return float(quiet[0] - gained + 0.5 * parameters[0] ** 2), quiet[1:] - rising + prior
 
