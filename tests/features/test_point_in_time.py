@@ -560,7 +560,7 @@ def test_adding_or_changing_any_row_known_at_or_after_the_cut_off_changes_nothin
 
 
 @pytest.mark.proof
-@settings(max_examples=9, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**9), kind=st.sampled_from(LATENESS))
 def test_adding_or_changing_any_of_many_rows_known_later_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, commit_to: Callable[..., Workspace],
