@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "FEWEST_DAYS", "TOTAL", "UNKNOWN", "ShortHistoryWarning", "StaleSourceWarning", "VolumeWarning", "complete_days",
+    "ENOUGH_TICKETS", "FEWEST_DAYS", "TOTAL", "UNKNOWN", "ShortHistoryWarning", "StaleSourceWarning", "VolumeWarning", "complete_days",
     "daily",
 ]  # fmt: skip
 
@@ -43,6 +43,9 @@ FEWEST_DAYS = 14
 
 ENOUGH_DAYS = 56
 """Complete days below which a forecast is a rough one: eight weeks show each weekday eight times."""
+
+ENOUGH_TICKETS = 50
+"""Fewer tickets make a rate, not a curve: a model of their days means little."""
 
 STALE_DAYS = 7
 """Days from the last complete day to ``as_of`` above which the source is called stale."""
@@ -93,7 +96,7 @@ def daily(snapshot: Snapshot, as_of: datetime | None = None) -> pd.DataFrame:
     Warns
     -----
     ShortHistoryWarning
-        Fewer than `ENOUGH_DAYS` complete days.
+        Fewer than `ENOUGH_DAYS` complete days, or than `ENOUGH_TICKETS` tickets.
     StaleSourceWarning
         The last complete day lies more than `STALE_DAYS` before `as_of`.
     VolumeWarning
@@ -105,6 +108,7 @@ def daily(snapshot: Snapshot, as_of: datetime | None = None) -> pd.DataFrame:
         _read_calls(con, snapshot, instant)
         delivery = _delivery(con, _last_day_over(con, snapshot, instant))
         _check_length(_complete(con, delivery), delivery, instant)
+        _check_count(_organic(con))
         return _series(con, delivery)
 
 
@@ -261,6 +265,14 @@ def _check_length(days: int, delivery: Delivery, as_of: datetime) -> None:
             f"tickets: the last complete day is {delivery.last:%Y-%m-%d}, {age} days before {as_of:%Y-%m-%d}, and the "
             "forecast starts after it. Run `foremend ingest`, or freeze the clock with [time] now.",
             StaleSourceWarning, stacklevel=3,
+        )  # fmt: skip
+
+
+def _check_count(tickets: int) -> None:
+    if tickets < ENOUGH_TICKETS:
+        warnings.warn(
+            f"tickets: only {tickets} are known, fewer than {ENOUGH_TICKETS}: this forecast and its ranges mean little. "
+            "Rather take the mean of the days seen.", ShortHistoryWarning, stacklevel=3,
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ml.policy import Replay
     from ml.quality import Quality
 
-__all__ = ["GATES", "Candidate", "Gate", "Judgement", "Verdict", "judge_all"]
+__all__ = ["GATES", "PROMISED", "Candidate", "Gate", "Judgement", "Verdict", "judge_all"]
 
 MARGIN = 0.02
 """What a challenger may lose, as a part of the champion's figure: less than the noise of a test window (± .05)."""

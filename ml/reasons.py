@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.point_in_time import Feature
+from ml.baseline import AGE
 from ml.risk import RiskModel
 from ml.stacking import MODE
 
@@ -97,12 +98,12 @@ def explain(
         of the quantity move anything. And the hazard that is explained: ``failure_mode``,
         ``from_days``, ``to_days``; ``share``, the part of P(H) that it carries, in (0, 1]; ``base``, which with
         all contributions gives its ``log_odds``.
-        No rows from a model that is only the baseline, for it has nothing but a clock; and none for an asset of
-        which nothing is recorded: what was observed of others has no reason in it (:mod:`ml.prior`).
+        A model that is only the baseline has one reason, its clock. No rows for an asset of which nothing is
+        recorded: what was observed of others has no reason in it (:mod:`ml.prior`).
     """
-    if model.prior:
+    if model.prior and model.hazards:
         features = features[~model.prior.applies(features)]
-    if not model.hazards or features.empty:
+    if features.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     horizon = model.config.decision_days if horizon_days is None else horizon_days
     mode, interval, share = _heaviest(model, features, horizon)
@@ -130,6 +131,8 @@ def contributions(model: RiskModel, features: pd.DataFrame, mode: int, interval:
         Features, with ``base`` last, and an array of shape (rows, features + 1); its rows sum to
         the log-odds of the calibrated hazard.
     """
+    if not model.hazards:
+        return _of_clock(model, features, mode, interval)
     layout = model.layout
     matrix = layout.matrix(features).reshape(len(layout.modes), len(features), -1)[mode]
     parts = model.hazards[interval].contributions(np.ascontiguousarray(matrix), model.config.threads)
@@ -165,6 +168,21 @@ def merge(names: Sequence[str], parts: Numbers, told: Sequence[Feature] = ()) ->
         counts[:, column] = (mine != 0).sum(axis=1)
     worded = np.asarray(names, dtype=object)[first]
     return Merged(tuple(groups), sums, np.asarray(parts[:, -1]), worded, counts)
+
+
+def _of_clock(model: RiskModel, features: pd.DataFrame, mode: int, interval: int) -> tuple[list[str], Numbers]:
+    """Of the baseline: what the clock, or age where that is missing, adds to the hazard of a constant rate."""
+    weibull, edges = model.baseline[mode], model.config.edges_days
+    constant = -np.expm1(-weibull.rate * (edges[interval + 1] - edges[interval]))
+    base, odds = (np.log(p) - np.log1p(-p) for p in (constant, model.hazard(features)[:, mode, interval]))
+    clocks = [name for name in dict.fromkeys((weibull.clock, AGE)) if name in features.columns]
+    parts, left = np.zeros((len(features), len(clocks) + 1)), np.ones(len(features), dtype=bool)
+    for place, name in enumerate(clocks):
+        told = left & features[name].notna().to_numpy()
+        parts[told, place] = odds[told] - base
+        left &= ~told
+    parts[:, -1] = np.where(left, odds, base)
+    return [*clocks, BASE], parts
 
 
 def _features(model: RiskModel, mode: int) -> list[str]:

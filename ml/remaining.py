@@ -125,9 +125,10 @@ def learnable(said: Numbers, left: Numbers, assets: Sequence[str], *, limit_days
         )
     share = explained(left[long], said[long], np.asarray(assets, dtype=object)[long])
     if not share.low >= LEAST_EXPLAINED:
+        much = f"{max(share.low, 0):.0%} to {share.high:.0%}" if share.high > 0 else "nothing"
         reason = (
-            f"beyond {beyond_days:g} days it explains {max(share.low, 0):.0%} to {max(share.high, 0):.0%} of how long assets "
-            f"last (95 %), less than {LEAST_EXPLAINED:.0%}: see the probabilities"
+            f"beyond {beyond_days:g} days it explains {much} of how long assets last (95 %), less than {LEAST_EXPLAINED:.0%}: "
+            "see the probabilities"
         )
         return Rul(False, reason, limit_days)
     return Rul(True, "", limit_days)

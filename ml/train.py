@@ -21,7 +21,7 @@ from ml.backtest import Backtest, as_data, backtest
 from ml.card import CARD, expiry, model_card
 from ml.champion import examine, settle
 from ml.choice import Choice, choose
-from ml.gates import Judgement, Verdict
+from ml.gates import PROMISED, Judgement, Verdict
 from ml.material import ANY, Material, gather
 from ml.policy import PolicyConfig
 from ml.quality import flat
@@ -164,7 +164,7 @@ def _learn_and_judge(
     say(f"Judging on {len(material.rows['test']):,} later rows")
     said = choice.model.answers(material.rows["test"])
     tested = backtest(choice.model, material, config.section("policy", PolicyConfig), choice.beside, said)
-    return choice.model, said, tested, tuple(_notes(choice, material))
+    return choice.model, said, tested, tuple(_notes(choice, material, tested))
 
 
 def _run(
@@ -191,7 +191,7 @@ def _run(
     )
 
 
-def _notes(choice: Choice, material: Material) -> Iterator[str]:
+def _notes(choice: Choice, material: Material, tested: Backtest) -> Iterator[str]:
     """What a reader of the figures must know."""
     layout = choice.model.layout
     features, every = material.grid.shape[1] - 2, material.split.every_days
@@ -205,5 +205,9 @@ def _notes(choice: Choice, material: Material) -> Iterator[str]:
         yield f"cut-offs every {every} days keep the grid near [risk] max_rows"
     if (material.weight > 1).any():
         yield f"{len(material.weight):,} training rows stand for {material.weight.sum():,.0f}: rows before failures were kept first"
+    for days in material.config.horizons_days:
+        told = tested.quality("model", days).observed_over_expected
+        if told < PROMISED[0] or told > PROMISED[1]:
+            yield f"within {days:g} d {told:.2f} times as many failed as it says: its probabilities of that horizon miss"
     if material.grid["asset_id"].nunique() == 1:
         yield "a single asset: what it teaches holds for no other"

@@ -38,7 +38,7 @@ class Explained:
 
 
 def explained(model: RiskModel, features: pd.DataFrame, meanings: FeatureSet) -> dict[str, Explained]:
-    """Asset → why its score is what it is; no asset where the model is only the baseline."""
+    """Asset → why its score is what it is; nothing of assets of which nothing is recorded."""
     from ml.reasons import explain
 
     known = {feature.name: feature for feature in meanings.features}

@@ -155,7 +155,7 @@ class _Explained(_Provenance):
     health: Annotated[AssetHealth | None, Field(description="Null where the model knows no base rate.")]
     rul_days: Annotated[float | None, Field(description="Remaining life, at most the longest horizon.")]
     rul_reason: Annotated[str | None, Field(description="Why `rul_days` is null; empty where it is not.")]
-    explanation: Annotated[Explanation | None, Field(description="Null where the model knows nothing but age.")]
+    explanation: Annotated[Explanation | None, Field(description="Null where nothing is recorded of the asset.")]
     reasons: list[Reason]
 
 

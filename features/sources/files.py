@@ -173,7 +173,7 @@ def _advice(error: Exception, text: str) -> str:
     import duckdb
 
     if "No files found" in text:
-        return "Check the path; it is relative to the workspace's folder"
+        return "Check the path and the variables in it; it is relative to the workspace's folder"
     if "not utf-8" in text:
         return "Save the file as UTF-8, e.g. iconv -f GB18030 -t UTF-8 old.csv > new.csv"
     if isinstance(error, duckdb.ConversionException):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from features.validation.findings import Look
-from features.volumes import FEWEST_DAYS, complete_days
+from features.volumes import ENOUGH_TICKETS, FEWEST_DAYS, complete_days
 
 __all__ = [
     "CAPABILITIES", "FALLBACKS", "FLEET", "Capability", "ClassReadiness", "Purpose", "Verdict", "readiness",
@@ -40,9 +40,6 @@ YEARLY_DAYS = 730
 
 WEEKLY_DAYS = 56
 """Eight weeks: the weekly cycle of six to learn from and two to test on."""
-
-TICKETS_LEAST = 50
-"""Fewer tickets make a rate, not a curve."""
 
 COVERAGE_READY, COVERAGE_THIN = 0.8, 0.1
 """Share of asset-days with readings: above, they describe the class; below, single assets."""
@@ -270,8 +267,8 @@ def _volume(facts: Mapping[str, Any]) -> Capability:
     why = f"{tickets:,} organic tickets in {days:,.0f} days"
     if not tickets:
         return Capability("volume", "not ready", "no organic tickets", "no_tickets")
-    if tickets < TICKETS_LEAST or days < WEEKLY_DAYS:
-        limit = f"{TICKETS_LEAST} tickets" if tickets < TICKETS_LEAST else f"{WEEKLY_DAYS} days"
+    if tickets < ENOUGH_TICKETS or days < WEEKLY_DAYS:
+        limit = f"{ENOUGH_TICKETS} tickets" if tickets < ENOUGH_TICKETS else f"{WEEKLY_DAYS} days"
         return Capability("volume", "not ready", f"{why}, < {limit}", "mean_rate")
     if days < YEARLY_DAYS:
         return Capability("volume", "thin", f"{why}, < {YEARLY_DAYS} days", "weekly_only")

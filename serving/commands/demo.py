@@ -65,7 +65,7 @@ def fleet(
         table(("what", "count"), [
             ("machines", f"{summary.assets:,}"), ("sensor readings", f"{summary.readings:,}"),
             ("tickets", f"{summary.tickets:,}"), ("failures", f"{summary.failures:,}"),
-            ("failures without a sensor's warning", f"{summary.without_precursor:.0%}"),
+            ("failures without a sensor's warning", f"{summary.without_precursor:.0%}" if summary.failures else "–"),
             ("ROC of the true 7-day probability", f"{summary.roc_7d:.3f}"),
             ("planted defects", ", ".join(summary.defects) or "none"),
         ])  # fmt: skip

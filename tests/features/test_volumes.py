@@ -261,3 +261,9 @@ def test_a_good_history_warns_of_nothing(committed: Committed) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         daily(committed(tickets=stream(range(DAYS))).pin(), AS_OF)
+
+
+def test_a_handful_of_tickets_is_said_to_mean_little(committed: Committed) -> None:
+    workspace = committed(tickets=stream(range(0, DAYS, 2), per_day=1))
+    with pytest.warns(ShortHistoryWarning, match=r"only 40 are known, fewer than 50.*mean of the days seen"):
+        daily(workspace.pin(), AS_OF)

@@ -49,7 +49,11 @@ def model(rows, fleet) -> RiskModel:
         horizons_days=CONFIG.horizons_days,
     )  # fmt: skip
     fitted = RiskModel.fit(
-        Slice(taught, seen.at_risk, seen.event), modes=MODES, config=CONFIG, feature_set=FeatureSet(TOLD)
+        Slice(taught, seen.at_risk, seen.event),
+        modes=MODES,
+        config=CONFIG,
+        feature_set=FeatureSet(TOLD),
+        clocks={mode: f"service_days_since_last_{mode}" for mode in MODES},
     )
     return replace(fitted, hazards=tuple(replace(h, slope=1.3, intercept=-0.2) for h in fitted.hazards))
 
@@ -63,6 +67,21 @@ def test_merged_reasons_and_the_base_are_the_log_odds_of_the_hazard_that_is_serv
             np.testing.assert_allclose(merged.log_odds, np.log(hazard) - np.log1p(-hazard), atol=1e-6)
             checks += len(rows)
     assert checks == 6 * len(rows)
+
+
+def test_a_model_that_knows_nothing_but_age_gives_its_clock_as_the_reason(model, rows):
+    aged, some = replace(model, hazards=()), rows.tail(60).copy()
+    some.loc[some.index[0], "service_days_since_last_pump"] = np.nan  # never replaced: as old as the asset
+    served = aged.hazard(some)
+    for mode, name in enumerate(MODES):
+        names, parts = contributions(aged, some, mode, 1)
+        hazard = served[:, mode, 1]
+        np.testing.assert_allclose(parts.sum(axis=1), np.log(hazard) - np.log1p(-hazard), atol=1e-9)
+        assert set(names) <= {f"service_days_since_last_{name}", "asset_age_days", "base"}
+    found = explain(aged, some, told=TOLD)
+    first = found[found["rank"] == 1]
+    assert len(first) == len(some)
+    assert (first["contribution"] != 0).all()
 
 
 def test_all_reasons_of_a_score_add_up_and_name_the_hazard_that_carries_most_of_it(model, rows):
