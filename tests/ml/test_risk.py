@@ -171,7 +171,7 @@ def test_a_handful_of_failures_leaves_the_baseline_alone(fleet, count):
     p = probabilities(fitted.probabilities(fleet.features))
     assert (np.diff(p, axis=1) >= 0).all()
     assert 0 < p[:, 2].mean() < 0.1
-    assert explain(fitted, fleet.features.head(3)).empty
+    assert set(explain(fitted, fleet.features.head(3))["feature"]) <= {*CLOCKS.values(), "asset_age_days"}
     assert write(read(write(fitted))) == write(fitted)
 
 
