@@ -28,7 +28,7 @@ from ml.stacking import Matrix
 from ml.trees import Binned, TreeConfig, Trees
 
 __all__ = [
-    "ENOUGH_EVENTS", "Blend", "Constant", "Hazard", "Later", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards", "lined",
+    "ENOUGH_EVENTS", "Blend", "Constant", "Hazard", "Later", "Learner", "Lesson", "Scorer", "calibrate", "combine", "fit_hazards", "lined", "log_odds",
 ]  # fmt: skip
 
 Numbers = NDArray[np.float64]
@@ -137,7 +137,7 @@ class Lesson:
         """Of the rate, by Jeffreys: never 0, never 1."""
         weight = np.ones(len(self.event)) if self.weight is None else self.weight
         rate = (weight[self.event].sum() + 0.5) / (weight.sum() + 1.0)
-        return float(np.log(rate) - np.log1p(-rate))
+        return float(log_odds(rate))
 
 
 def fit_hazards(
@@ -247,6 +247,11 @@ def combine(hazards: Numbers, edges_days: Sequence[float], horizons_days: Sequen
     return np.asarray(1.0 - survival[:, :, ends])
 
 
+def log_odds(probability: Numbers | float) -> Numbers:
+    """Of probabilities in (0, 1)."""
+    return np.asarray(np.log(probability) - np.log1p(-probability))
+
+
 def lined(probability: Numbers, event: Flags) -> Numbers:
     """Probabilities with their log-odds on the Platt line that fits best; they keep their order, or are all one.
 
@@ -255,7 +260,7 @@ def lined(probability: Numbers, event: Flags) -> Numbers:
     if event.all() or not event.any():
         return np.full(len(event), float(event.any()))
     p = np.clip(probability, _LIMIT, 1 - _LIMIT)
-    raw = np.log(p) - np.log1p(-p)
+    raw = log_odds(p)
     slope, intercept = _platt(raw, event)
     return _sigmoid(slope * raw + intercept) if slope > 0 else np.full(len(raw), event.mean())
 
@@ -269,7 +274,7 @@ def _platt(raw: Numbers, event: Flags) -> tuple[float, float]:
     target = np.where(event, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design = np.column_stack([raw, np.ones_like(raw)])
     rate = target.mean()
-    line = np.array([0.0, np.log(rate) - np.log1p(-rate)])
+    line = np.array([0.0, log_odds(rate)])
     loss = _loss(design @ line, target)
     for _ in range(100):
         p = _sigmoid(design @ line)

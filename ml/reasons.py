@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from features.point_in_time import Feature
 from ml.baseline import AGE
+from ml.hazard import log_odds
 from ml.risk import RiskModel
 from ml.stacking import MODE
 
@@ -174,7 +175,7 @@ def _of_clock(model: RiskModel, features: pd.DataFrame, mode: int, interval: int
     """Of the baseline: what the clock, or age where that is missing, adds to the hazard of a constant rate."""
     weibull, edges = model.baseline[mode], model.config.edges_days
     constant = -np.expm1(-weibull.rate * (edges[interval + 1] - edges[interval]))
-    base, odds = (np.log(p) - np.log1p(-p) for p in (constant, model.hazard(features)[:, mode, interval]))
+    base, odds = (log_odds(p) for p in (constant, model.hazard(features)[:, mode, interval]))
     clocks = [name for name in dict.fromkeys((weibull.clock, AGE)) if name in features.columns]
     parts, left = np.zeros((len(features), len(clocks) + 1)), np.ones(len(features), dtype=bool)
     for place, name in enumerate(clocks):
