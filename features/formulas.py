@@ -78,7 +78,7 @@ class Formulas:
 
     def _last(self, entry: Statistics, window: float) -> str:
         number = self.need.number(entry.column)
-        value, at = self.sql_of(f"l{number}"), self.sql_of(f"t{number}")
+        value, at = self.sql_of(f"l{number}"), self.sql_of(self.need.latest_at(number))
         return f"CASE WHEN {at} >= {self.as_of} - {round(window * DAY)} THEN {value} END"
 
     def _mean(self, entry: Statistics | Baseline, window: float) -> str:

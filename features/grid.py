@@ -101,7 +101,8 @@ def statistics(grid: Grid, need: Need, partials: str, resets: Mapping[str, str])
         tables[f"b{index}"] = _baseline(grid, need, index, rows, resets.get(str(index), ""))
     stem = f"{tables['last']}_"
     places = {name: place if place == "NULL" else stem + place for name, place in found.items()}
-    places |= {name: f"{stem}last.{name}" for n in (*need.lasts(), ROWS) for name in (f"l{n}", f"t{n}")}
+    lasts = {f"t{ROWS}", *(name for n in need.lasts() for name in (f"l{n}", need.latest_at(n)))}
+    places |= {name: f"{stem}last.{name}" for name in lasts}
     places |= {f"b{n}{key}": f"{stem}b{n}.b{n}{key}" for n in range(len(need.baselines)) for key in ("n", "s", "q")}
     sql = Formulas(need, grid.lattice.time("m"), places.__getitem__).features()
     return Joined({stem + alias: table for alias, table in tables.items()}, sql)
@@ -152,17 +153,22 @@ def _blocks(grid: Grid, need: Need, rows: str, calendar: str, lag: int) -> dict[
     """Windows of the rows with one lag, by their length in cells of knowing."""
     base = str(grid.first - need.longest)
     parts = {part.key + part.column: part for part in need.parts if part.cells}
-    columns = "".join(f", {part_of(part, 'i', base)} AS {name}" for name, part in parts.items())
-    columns += "".join(f", {part.name}" for part in need.parts if not part.cells)
+    short = "".join(f", {part.name}" for part in need.parts if not part.cells)
+    columns = "".join(f", {part_of(part, 'i', base)} AS {name}" for name, part in parts.items()) + short
+    filled = "".join(f", {_or_none(part.key, name)} AS {name}" for name, part in parts.items()) + short
     one = f"SELECT id * {KEY} + j AS r{columns} FROM {rows} WHERE j - i = {lag}"
-    made = {1: grid.table(f"SELECT r, found.* EXCLUDE (r) FROM {calendar} LEFT JOIN ({one}) AS found USING (r)")}
+    made = {1: grid.table(f"SELECT r{filled} FROM {calendar} LEFT JOIN ({one}) USING (r)")}
     for length in sorted({p.cells - lag for p in need.parts if p.cells - lag > 1}):
         _build(grid, list(parts.values()), made, length)
     return made
 
 
 def _build(grid: Grid, parts: Sequence[Part], made: dict[int, str], length: int) -> None:
-    """Put a window together from those that there are; if they are too short, first its third, or what is left."""
+    """Put a window together from those that there are; if they are too short, first its third, or what is left.
+
+    The calendar begins the longest window before the first cut-off: a window that begins earlier is left out, as none
+    asks for it.
+    """
     lengths = _split(length, made)
     if len(lengths) > MOST_BLOCKS:
         third = (length + 2) // 3
@@ -171,7 +177,7 @@ def _build(grid: Grid, parts: Sequence[Part], made: dict[int, str], length: int)
     elif len(lengths) > 1:
         starts = [sum(lengths[:n]) for n in range(len(lengths))]
         joins = " ".join(
-            f"LEFT JOIN {made[size]} AS b{n} ON b{n}.r = b0.r - {starts[n]}" for n, size in enumerate(lengths) if n
+            f"JOIN {made[size]} AS b{n} ON b{n}.r = b0.r - {starts[n]}" for n, size in enumerate(lengths) if n
         )
         columns = ", ".join(
             f"{_together(part.key, [f'b{n}.{part.key}{part.column}' for n in range(len(lengths))])} AS {part.key}{part.column}"
@@ -189,11 +195,14 @@ def _split(length: int, made: Mapping[int, str]) -> list[int]:
 
 
 def _together(key: str, columns: Sequence[str]) -> str:
-    if len(columns) == 1:
-        return columns[0]
-    if key in FOLDS:
+    if key in FOLDS and len(columns) > 1:
         return f"{FOLDS[key][1]}({', '.join(columns)})"
-    return " + ".join(f"coalesce({column}, 0)" for column in columns)
+    return " + ".join(columns)
+
+
+def _or_none(key: str, column: str) -> str:
+    """Where there are no rows a sum is 0; an extreme stays null."""
+    return column if key in FOLDS else f"coalesce({column}, 0)"
 
 
 def _stragglers(grid: Grid, need: Need, rows: str, usual: Sequence[int]) -> dict[int, str]:
@@ -227,7 +236,7 @@ def _merged(
         return tables, {part.name: found[0] if found else "NULL" for part, found in places.items()}
     joins = " ".join(f"LEFT JOIN {table} AS {alias} USING (r)" for alias, table in tables.items())
     columns = ", ".join(
-        f"{_together(part.key, found) if found else 'CAST(NULL AS DOUBLE)'} AS {part.name}"
+        f"{_together(part.key, [_or_none(part.key, place) for place in found]) if found else 'CAST(NULL AS DOUBLE)'} AS {part.name}"
         for part, found in places.items()
     )
     merged = grid.table(f"SELECT r, {columns} FROM calendar {joins}")
@@ -240,14 +249,16 @@ def _lasts(grid: Grid, need: Need, rows: str, *, varied: bool) -> str:
 
     Where all rows have one lag, the last to be known is the last that happened.
     """
-    numbers = need.lasts()
-    last = {n: latest(f"l{n}", f"t{n}", ties=need.ties) for n in numbers}
-    by_cell = "".join(f", {last[n]} AS l{n}, max(t{n}) AS t{n}" for n in numbers)
-    over = last if varied else {n: f"last_value(l{n} IGNORE NULLS)" for n in numbers}
-    running = "".join(f", {over[n]} OVER w AS l{n}, max(t{n}) OVER w AS t{n}" for n in numbers)
+    instants = dict.fromkeys([f"t{ROWS}", *map(need.latest_at, need.lasts())])
+    last = {n: latest(f"l{n}", need.latest_at(n), ties=need.ties) for n in need.lasts()}
+    over = last if varied else {n: f"last_value(l{n} IGNORE NULLS)" for n in last}
+    by_cell = ", ".join([*(f"max({t}) AS {t}" for t in instants), *(f"{sql} AS l{n}" for n, sql in last.items())])
+    running = ", ".join(
+        [*(f"max({t}) OVER w AS {t}" for t in instants), *(f"{sql} OVER w AS l{n}" for n, sql in over.items())]
+    )
     return grid.table(f"""
-        SELECT r, max(t{ROWS}) OVER w AS t{ROWS}{running} FROM calendar LEFT JOIN (
-            SELECT id, {grid.look(f"greatest(j, {grid.first})")} AS m, max(t{ROWS}) AS t{ROWS}{by_cell} FROM {rows} GROUP BY 1, 2
+        SELECT r, {running} FROM calendar LEFT JOIN (
+            SELECT id, {grid.look(f"greatest(j, {grid.first})")} AS m, {by_cell} FROM {rows} GROUP BY 1, 2
         ) USING (id, m) WINDOW w AS (PARTITION BY id ORDER BY m ROWS UNBOUNDED PRECEDING)
     """)
 

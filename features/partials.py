@@ -126,6 +126,10 @@ class Need:
         }  # fmt: skip
         return tuple(self.number(c) for c in sorted(wanted))
 
+    def latest_at(self, number: str) -> str:
+        """Where the instant of a column's latest value stands; that of a full column is the last row's."""
+        return f"t{ROWS if number in self.full else number}"
+
     def _asked(self, entry: Statistics | Baseline | Silence) -> Iterable[tuple[str, str, float]]:
         if isinstance(entry, Silence):
             yield from (("n", ROWS, w) for w in (1.0, float(entry.window)))
