@@ -132,8 +132,8 @@ def _valued(column: str, value: str) -> Words:
 
 
 _NOUNS = (
-    "row", "error", "warning", "note", "check", "failure", "ticket", "asset", "day", "repeat", "stamp", "source", "rule",
-    "visit", "leak",
+    "row", "error", "warning", "note", "check", "failure", "ticket", "asset", "day", "repeat", "source", "rule",
+    "visit", "leak", "cut-off", "feature", "machine", "instant", "stamp", "value",
 )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from features.wording import singular
 from ml.policy import PolicyConfig
+from ml.protocol import SLICES
+from ml.report import Wording
 
 if TYPE_CHECKING:
     from features.workspace import Snapshot
@@ -41,7 +42,7 @@ def expiry(material: Material) -> datetime:
 def model_card(
     snapshot: Snapshot, material: Material, tested: Backtest, judged: Judgement, notes: Sequence[str], fingerprint: str
 ) -> str:
-    """The card of a model that was just judged.
+    """The card of a model that was just judged, in the language of the workspace.
 
     Parameters
     ----------
@@ -51,14 +52,18 @@ def model_card(
         Of the rows, as :meth:`ml.material.Material.fingerprint` gives it.
     """
     workspace = snapshot.workspace.config
+    words = Wording(workspace.workspace.language)
+    limits = (*map(words.said, notes), *_limits(workspace.section("policy", PolicyConfig)))
     sections = (
-        ("Intended use", _use(tested)),
-        ("Data", _data(snapshot, material, fingerprint)),
-        ("Figures", _figures(tested)),
-        ("Gates", [f"- {name}: {'passed' if one.passed else 'FAILED'}. {_sentence(one.reason)}"
-                   for name, one in judged.verdicts.items()]),
-        ("Limits", [f"- {_sentence(text)}" for text in (*notes, *_limits(workspace.section("policy", PolicyConfig)))]),
-        ("Owner and expiry", [
+        ("## Intended use", _use(tested)),
+        ("## Data", _data(snapshot, material, fingerprint)),
+        ("## Figures", _figures(tested, words)),
+        ("## Gates", [
+            f"- {words.cell(name)}: {'passed' if one.passed else 'FAILED'}. {_sentence(words.said(one.reason))}."
+            for name, one in judged.verdicts.items()
+        ]),
+        ("## Limits", [f"- {_sentence(text)}." for text in limits]),
+        ("## Owner and expiry", [
             f"- Owner: {material.config.owner or workspace.workspace.name}",
             f"- Expires: {expiry(material):%Y-%m-%d}, {material.config.expires_days:g} days after the last data that it was "
             "judged on; `foremend score` says so from then on, and goes on",
@@ -66,8 +71,8 @@ def model_card(
     )  # fmt: skip
     lines = [f"# Failure risk: {workspace.workspace.name}"]
     for title, body in sections:
-        lines += ["", f"## {title}", "", *body]
-    return "\n".join(lines) + "\n"
+        lines += ["", title, "", *body]
+    return "\n".join(map(words.told, lines)) + "\n"
 
 
 def _use(tested: Backtest) -> Iterator[str]:
@@ -91,22 +96,23 @@ def _data(snapshot: Snapshot, material: Material, fingerprint: str) -> Iterator[
             f"- Learnt until {split.train_until:%Y-%m-%d}, calibrated until {split.calibrate_until:%Y-%m-%d}, judged until "
             f"{split.observed_until:%Y-%m-%d}"
         )
-    yield "- Rows (asset, cut-off): " + ", ".join(f"{name} {len(rows):,}" for name, rows in material.rows.items())
+    train, calibrate, test = (f"{len(material.rows[name]):,}" for name in SLICES)
+    yield f"- Rows (asset, cut-off): train {train}, calibrate {calibrate}, test {test}"
     yield f"- Failures in training: {material.taught():,}, of {material.grid['asset_id'].nunique():,} assets in all"
     yield f"- Failure rule: version {snapshot.workspace.config.failure_rule.version}"
     yield "- Tables at versions: " + ", ".join(f"{name} {version}" for name, version in snapshot.versions.items())
     yield f"- Fingerprints: features {material.feature_set.fingerprint}, rows {fingerprint}"
 
 
-def _figures(tested: Backtest) -> Iterator[str]:
-    yield f"On the test rows, once; {tested.protocol}. In brackets 95 % by bootstrap over assets."
+def _figures(tested: Backtest, words: Wording) -> Iterator[str]:
+    yield f"On the test rows, once; {words.cell(tested.protocol)}. In brackets 95 % by bootstrap over assets."
     yield ""
     yield "| within | | rows / positive | average precision | Brier | observed / expected |"
     yield "|---|---|---|---|---|---|"
     for quality in tested.qualities:
-        cells = (_sure(quality, name) for name in ("average_precision", "brier", "observed_over_expected"))
+        cells = (words.told(_sure(quality, name)) for name in ("average_precision", "brier", "observed_over_expected"))
         yield (
-            f"| {quality.horizon_days:g} d | {quality.model} | {quality.rows:,} / {quality.positives:,} | "
+            f"| {words.cell('{days:g} d', days=quality.horizon_days)} | {words.cell(quality.model)} | {quality.rows:,} / {quality.positives:,} | "
             f"{' | '.join(cells)} |"
         )
     yield ""
@@ -114,8 +120,7 @@ def _figures(tested: Backtest) -> Iterator[str]:
     yield f"Average precision within {tested.decision_days:g} d less that of age alone: {low:+.3f} to {high:+.3f}."
     yield ""
     for at in tested.quality("model", tested.decision_days).at_capacity:
-        told = f"- With {at.k:,} visits a day {at.caught:.0%} of {at.events:,} failures are met more than {at.min_lead_days:g} d ahead."
-        yield singular(told)
+        yield f"- With {at.k:,} visits a day {at.caught:.0%} of {at.events:,} failures are met more than {at.min_lead_days:g} d ahead."
 
 
 def _sure(quality: Quality, name: str) -> str:
@@ -134,4 +139,5 @@ def _limits(policy: PolicyConfig) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+    """A phrase as a sentence, its stop still to come."""
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from features.wording import singular
 
 if TYPE_CHECKING:
+    from features.ingest.quarantine import Why
     from features.validation import Report
     from features.validation.findings import Finding
     from features.validation.readiness import Capability
@@ -62,7 +63,33 @@ class Wording:
         known = (self._words.get(kind, {}).get(english) for kind in ("tables", "volume", "risk"))
         return str(next(filter(None, known), english)).format(**values)
 
-    def meaning(self, one: Finding | SetAside) -> str:
+    def told(self, english: str) -> str:
+        """A line that holds its values already, or a heading; its leading blanks are kept.
+
+        A line is found by its pattern in ``[lines]``; a value of it that is called ``said`` is worded in turn. What no
+        pattern fits is said as it is.
+        """
+        if self.language == "en":
+            return singular(english)
+        line = english.lstrip()
+        return english[: len(english) - len(line)] + (self._heading(line) or self._filled(line) or line)
+
+    def _heading(self, english: str) -> str:
+        known = (self._words[kind].get(english) for kind in ("lines", "text", "tables", "volume", "risk"))
+        return next(filter(None, known), "")
+
+    def _filled(self, line: str) -> str:
+        for pattern, other in _lines(self.language):
+            if found := pattern.fullmatch(line):
+                values = found.groupdict()
+                return other.format(**values | {k: self.told(values[k]) for k in values if k.startswith("said")})
+        return ""
+
+    def unit(self, english: str) -> str:
+        """What the figures of a finding count."""
+        return str(self._words["unit"].get(english, english))
+
+    def meaning(self, one: Finding | SetAside | Why) -> str:
         """What a finding's code means."""
         return _worded(self._words, "meaning", one.code, one.meaning)
 
@@ -89,7 +116,7 @@ def validation_page(report: Report, language: str = "en") -> str:
     """
     words = Wording(language)
     return rendered(
-        "validation.html.j2", report=report, language=language, t=words.text, meaning=words.meaning,
+        "validation.html.j2", report=report, language=language, t=words.text, unit=words.unit, meaning=words.meaning,
         advice=words.advice, instead=words.instead, said=words.said,
     )  # fmt: skip
 
@@ -109,8 +136,20 @@ def rendered(template: str, **values: object) -> str:
 def wording(language: str) -> Mapping[str, Any]:
     """Wording by kind, as the sections of the file are called; empty for English."""
     if language == "en":
-        return {kind: {} for kind in ("text", "terminal", "meaning", "advice", "fallback", "phrase")}
+        return {kind: {} for kind in ("text", "terminal", "meaning", "advice", "fallback", "phrase", "unit")}
     return tomllib.loads(resources.files("ml").joinpath(f"templates/{language}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _lines(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    """Patterns of ``[lines]`` as regular expressions, with their wording; the more of a line stands in one, the sooner."""
+    brace = re.compile(r"\{(\w+)\}")
+    ordered = sorted(wording(language)["lines"].items(), key=lambda pair: -len(brace.sub("", pair[0])))
+    parts = ((brace.split(english), other) for english, other in ordered)  # text and names take turns
+    return [
+        (re.compile("".join(f"(?P<{part}>.*?)" if n % 2 else re.escape(part) for n, part in enumerate(pieces)), re.DOTALL), other)
+        for pieces, other in parts
+    ]  # fmt: skip
 
 
 def _worded(words: Mapping[str, Any], kind: str, code: str, english: str) -> str:

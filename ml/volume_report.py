@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ml.report import LANGUAGES, rendered, wording
+from ml.report import LANGUAGES, Wording, rendered, wording
 
 if TYPE_CHECKING:
     import altair as alt
@@ -62,10 +62,10 @@ def volume_page(page: VolumePage, language: str = "en") -> str:
     """
     if language not in LANGUAGES:
         raise ValueError(f"language {language!r}; expected one of {', '.join(LANGUAGES)}")
-    words = wording(language).get("volume", {})
+    words, told = wording(language).get("volume", {}), Wording(language).told
     spans = sorted({min(7, page.days["ds"].nunique()), page.days["ds"].nunique()})
     return rendered(
-        "volume.html.j2", page=page, language=language, t=lambda text: words.get(text, text), spans=spans,
+        "volume.html.j2", page=page, language=language, t=lambda text: words.get(text, text), told=told, spans=spans,
         lines=_lines(page.days, spans), first=page.days["ds"].min(), last=page.days["ds"].max(), before=_sum_before(page),
         models=page.compared.to_dict("records"), picture=fan_chart(page, words.get("tickets a day", "tickets a day")),
     )  # fmt: skip

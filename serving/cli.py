@@ -83,7 +83,24 @@ def cli(ctx: click.Context, workspace: Path) -> None:
                                     foremend -w DIR ingest; foremend -w DIR validate
     Then, every night:              foremend -w DIR ingest; foremend -w DIR score
     """  # noqa: D301
+    from serving import console
+
     ctx.obj = workspace
+    console.speak(_language(workspace))
+
+
+def _language(workspace: Path) -> str:
+    """The language of a workspace, read without any check; English where there is none to read, of which the command tells."""
+    import tomllib
+
+    from ml.report import LANGUAGES
+
+    try:
+        text = (workspace.expanduser() / "foremend.toml").read_text(encoding="utf-8")
+        language = tomllib.loads(text)["workspace"]["language"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "en"
+    return str(language) if language in LANGUAGES else "en"
 
 
 def main() -> None:

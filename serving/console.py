@@ -1,7 +1,8 @@
-"""What a person sees while a command works: data on stdout, messages on stderr.
+"""What a person sees while a command works: data on stdout, messages on stderr; in the language of the workspace.
 
 Long work reports through a `Say`: a function that takes one line. Below serving it is a plain
-argument with a silent default, so that features and ml print nothing of their own.
+argument with a silent default, so that features and ml print nothing of their own. Whatever is said is
+written in English and worded here, by the patterns of ``ml/templates``.
 """
 
 from __future__ import annotations
@@ -10,21 +11,40 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from features.wording import singular
+from ml.report import Wording
 
-__all__ = ["command", "cut", "say", "step", "table", "to_json"]
+__all__ = ["command", "cut", "say", "speak", "step", "table", "to_json", "worded", "words"]
+
+_LANGUAGE = "foremend.language"
+"""Where click keeps the language of a command, as long as that runs."""
+
+
+def speak(language: str) -> None:
+    """Say what follows in `language`, to the end of the command that runs."""
+    click.get_current_context().meta[_LANGUAGE] = language
+
+
+def words() -> Wording:
+    """The wording of the command that runs; English outside of one."""
+    running = click.get_current_context(silent=True)
+    return Wording(running.meta.get(_LANGUAGE, "en") if running else "en")
+
+
+def worded(english: str) -> str:
+    """A line or a word of ours in the language of the command; say, step and table word what they are given themselves."""
+    return words().told(english)
 
 
 def say(line: str) -> None:
     """Print one line of progress on stderr."""
-    click.echo(singular(line), err=True)
+    click.echo(worded(line), err=True)
 
 
 @contextmanager
@@ -33,7 +53,7 @@ def step(title: str) -> Iterator[None]:
 
     On a terminal the line is completed in place; elsewhere one line is printed at the end.
     """
-    live = sys.stderr.isatty()
+    title, live = worded(title), sys.stderr.isatty()
     if live:
         click.echo(f"{title} …", err=True, nl=False)
     started = time.monotonic()
@@ -52,12 +72,20 @@ def cut(text: str, letters: int = 160) -> str:
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Print rows as a table on stdout, cut to the width of a terminal and never elsewhere."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "", names: Collection[str] = ()
+) -> None:
+    """Print rows as a table on stdout, cut to the width of a terminal and never elsewhere.
+
+    Cells stand as they are, and so do `names`: columns that the data name.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    view = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    heads = (name if name in names else worded(name) for name in columns)
+    view = Table(
+        *heads, title=worded(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
     for row in rows:
         view.add_row(*("" if cell is None else str(cell) for cell in row))
     console = Console(highlight=False, markup=False)

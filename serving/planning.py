@@ -158,7 +158,7 @@ def _run(
     h = _held_out_days(history, settings)
     fits = 2 * min(history["unique_id"].nunique(), settings.prophet_nodes) if "prophet" in settings.models else 0
     with spread(2 if fits >= SPREAD_FROM else 1) as mapper:
-        say(f"forecasting {settings.horizon} days with {' and '.join(settings.models)} …")
+        say(f"forecasting {settings.horizon} days with {', '.join(settings.models)} …")
         forecast = run(plan(history, settings.horizon, holidays, settings), mapper)
         say(f"holding out the last {h} days to compare the models …")
         held_out = backtest(history, holidays, settings, h=h, mapper=mapper)

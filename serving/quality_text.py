@@ -74,7 +74,7 @@ def _print_findings(report: Report, words: Wording) -> None:
     if found:
         click.echo(f"\n{words.text('What was found')}")
     for one in found[:LISTED]:
-        told = {"count": f"{one.count:,}", "of": f"{one.of:,}", "unit": words.text(one.unit)}
+        told = {"count": f"{one.count:,}", "of": f"{one.of:,}", "unit": words.unit(one.unit)}
         pattern = "{place}: {count} of {of} {unit}: {meaning}"
         _block(words.text(one.severity), words.line(pattern, place=one.place, meaning=words.meaning(one), **told))
         for more in filter(None, (words.said(one.detail), _first(one, words))):
@@ -195,9 +195,10 @@ def print_failures(found: Failures, *, as_json: bool) -> None:
         (month, *(int(n) for n in row), int(row.sum()))
         for month, row in zip(table.index, table.to_numpy(), strict=True)
     ]
-    rows.append(("total", *(int(table[m].sum()) for m in modes), len(frame)))
-    console.table(("month", *modes, "all"), rows, title=f"Failures by rule version {found.rule.version}")
-    _examples("First failures", frame)
+    rows.append((console.worded("total"), *(int(table[m].sum()) for m in modes), len(frame)))
+    title = f"Failures by rule version {found.rule.version}"
+    console.table(("month", *modes, "all"), rows, title=title, names=modes)
+    _examples(console.worded(f"First failures ({len(frame):,})"), frame)
     if found.folded or found.incomplete:
         console.say(
             f"{found.folded:,} repeats were folded; {found.incomplete:,} rows without asset or time were left out."
@@ -227,15 +228,16 @@ def print_changes(changes: Changes, *, as_json: bool) -> None:
         f"{changes.same:,} are the same; {len(changes.only_old):,} only in the old, {len(changes.only_new):,} only in "
         f"the new, {len(changes.moved):,} moved in time, {len(changes.renamed):,} under another mode."
     )
-    titles = ("Only in the old", "Only in the new", "Moved in time", "Under another mode")
-    for title, part in zip(titles, parts.values(), strict=True):
-        _examples(title, part)
+    _examples(console.worded(f"Only in the old ({len(changes.only_old):,})"), changes.only_old)
+    _examples(console.worded(f"Only in the new ({len(changes.only_new):,})"), changes.only_new)
+    _examples(console.worded(f"Moved in time ({len(changes.moved):,})"), changes.moved)
+    _examples(console.worded(f"Under another mode ({len(changes.renamed):,})"), changes.renamed)
 
 
 def _examples(title: str, frame: pd.DataFrame) -> None:
     rows = _records(frame.head(LISTED // 2))
     if rows:
-        console.table(list(rows[0]), [list(row.values()) for row in rows], title=f"\n{title} ({len(frame):,})")
+        console.table([*rows[0]], [list(row.values()) for row in rows], title=f"\n{title}", names=rows[0])
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.console import say, table, to_json
+from serving.console import say, speak, table, to_json
 
 if TYPE_CHECKING:
     from serving.benchmarks.features import Memory, Race
@@ -17,7 +17,8 @@ __all__ = ["bench"]
 
 @click.group()
 def bench() -> None:
-    """Benchmarks; never part of a test."""
+    """Benchmarks; never part of a test, and said in English."""
+    speak("en")
 
 
 @bench.command()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from features.wording import singular
-from serving.console import command, cut, say, table, to_json
+from serving.console import command, cut, say, table, to_json, worded, words
 
 if TYPE_CHECKING:
     from features.ingest import Ingested
@@ -83,17 +82,16 @@ def _print_results(results: Sequence[Ingested], *, dry_run: bool, as_json: bool)
     if as_json:
         to_json([asdict(result) for result in results])
         return
-    wrote = "would write" if dry_run else "written"
     counts = [(r.read, r.written, r.quarantined, r.unchanged) for r in results]
     table(
-        ("source", "table", "read", wrote, "quarantined", "unchanged", "version", "s"),
+        ("source", "table", "read", "would write" if dry_run else "written", "quarantined", "unchanged", "version", "s"),
         [(r.source, r.table, *(f"{n:,}" for n in four), r.version, f"{r.seconds:.1f}")
          for r, four in zip(results, counts, strict=True)],
     )  # fmt: skip
     for result in results:
         for why in result.reasons:
-            click.echo(singular(f"\n{result.source}: {why.code}: {why.rows:,} rows: {why.meaning}"))
-            click.echo(f"  e.g. {''.join(f'{column}: ' for column in why.columns)}{cut(why.example)}")
+            click.echo(worded(f"\n{result.source}: {why.code}: {why.rows:,} rows: {words().meaning(why)}"))
+            click.echo(worded(f"  e.g. {''.join(f'{column}: ' for column in why.columns)}{cut(why.example)}"))
 
 
 def _say_next(folder: Path, sources: Sequence[str], results: Sequence[Ingested], *, dry_run: bool) -> None:

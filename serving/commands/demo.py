@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from features.errors import UserError
-from serving.console import command, say, step, table, to_json
+from serving.console import command, say, speak, step, table, to_json, worded
 
 __all__ = ["fleet"]
 
@@ -52,6 +52,7 @@ def fleet(
     """  # noqa: D301
     from features.demo import make_fleet
 
+    speak(language)
     if folder.exists() and any(folder.iterdir()):
         raise UserError("the folder is not empty", where=str(folder), todo="Name a new folder, or empty this one")
     with step(f"fleet of {assets:,} machines over {days:,} days"):
@@ -63,10 +64,10 @@ def fleet(
         to_json({name: value for name, value in vars(summary).items() if name != "folder"} | {"folder": str(folder)})
     else:
         table(("what", "count"), [
-            ("machines", f"{summary.assets:,}"), ("sensor readings", f"{summary.readings:,}"),
-            ("tickets", f"{summary.tickets:,}"), ("failures", f"{summary.failures:,}"),
-            ("failures without a sensor's warning", f"{summary.without_precursor:.0%}" if summary.failures else "–"),
-            ("ROC of the true 7-day probability", f"{summary.roc_7d:.3f}"),
-            ("planted defects", ", ".join(summary.defects) or "none"),
+            (worded("machines"), f"{summary.assets:,}"), (worded("sensor readings"), f"{summary.readings:,}"),
+            (worded("tickets"), f"{summary.tickets:,}"), (worded("failures"), f"{summary.failures:,}"),
+            (worded("failures without a sensor's warning"), f"{summary.without_precursor:.0%}" if summary.failures else "–"),
+            (worded("ROC of the true 7-day probability"), f"{summary.roc_7d:.3f}"),
+            (worded("planted defects"), ", ".join(summary.defects) or worded("none")),
         ])  # fmt: skip
     say(f"Next: {command(folder, 'ingest')}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from features.errors import UserError
-from serving.console import command, say, table, to_json
+from serving.console import command, say, table, to_json, worded
 from serving.files import written
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def features(folder: Path, as_of: tuple[str, ...], first: datetime | None, last:
             {"file": str(out), "rows": rows, "columns": columns, "features": columns - 2, "versions": snapshot.versions}
         )
     else:
-        click.echo(f"{out}: {rows:,} rows × {columns - 2} features")
+        click.echo(worded(f"{out}: {rows:,} rows × {columns - 2} features"))
     validate = command(folder, "validate")
     say(f"Then: {command(folder, 'train risk')}" if rows else f"No asset was in service then; see `{validate}`.")
     return None
@@ -138,9 +138,7 @@ def _of_cutoffs(snapshot: Snapshot, instants: list[datetime], groups: tuple[str,
     """Shards of a grid where the instants lie whole days apart, else one table per instant."""
     from features.assets import build_point, stream_grid
 
-    say(
-        f"{len(instants)} cut-off{'s' * (len(instants) > 1)}: {instants[0]:%Y-%m-%d %H:%M} … {instants[-1]:%Y-%m-%d %H:%M} UTC"
-    )
+    say(f"{len(instants)} cut-offs: {instants[0]:%Y-%m-%d %H:%M} … {instants[-1]:%Y-%m-%d %H:%M} UTC")
     if len(instants) > 1 and len({(i - instants[0]).seconds for i in instants}) == 1:
         return stream_grid(snapshot, instants, groups=groups, say=say)
     return (build_point(snapshot, instant, groups=groups) for instant in instants)

@@ -114,10 +114,11 @@ def _tell(folder: Path, registry: Registry, change: Change) -> None:
         + (f", before it was version {change.from_version}" if change.from_version else "")
         + f"; kept in the history as by {change.by}."
     )
+    words = console.words()
     tags = next(one.tags for one in registry.versions(MODEL) if one.version == change.to_version)
     for name, verdict in Judgement.of_tags(tags).verdicts.items():
         if not verdict.passed:
-            console.say(f"Note: it failed the gate {name}: {verdict.reason}.")
+            console.say(f"Note: it failed the gate {words.cell(name)}: {words.said(verdict.reason)}.")
     console.say(f"Next: {console.command(folder, 'score')}")
 
 
@@ -144,7 +145,8 @@ def _print(versions: tuple[Version, ...], history: tuple[Change, ...]) -> None:
     columns = ("version", "alias", "trained until", "expires", "within", "AP", "Brier", "obs/exp", "gates")
     console.table(columns, [_row(one) for one in reversed(versions)])
     rows = [
-        (_day(change.at, "%Y-%m-%d %H:%M:%S"), change.to_version, change.from_version, change.how, change.by, change.reason)
+        (_day(change.at, "%Y-%m-%d %H:%M:%S"), change.to_version, change.from_version, console.worded(change.how), change.by,
+         console.words().said(change.reason))
         for change in reversed(champions(history))
     ]  # fmt: skip
     if rows:
@@ -161,14 +163,16 @@ def _print(versions: tuple[Version, ...], history: tuple[Change, ...]) -> None:
 
 
 def _row(one: Version) -> tuple[str, ...]:
-    data = _as_data(one)
+    data, words = _as_data(one), console.words()
     figures = (data[name] for name in FIGURES)
     days = data["decision_days"]
-    failed = [name for name, verdict in data["gates"].items() if not verdict["passed"]]
-    gates = f"failed: {', '.join(failed)}" if failed else "passed" if data["gates"] else "–"
+    failed = [words.cell(name) for name, verdict in data["gates"].items() if not verdict["passed"]]
+    passed = words.cell("passed") if data["gates"] else "–"
+    gates = console.worded(f"failed: {', '.join(failed)}") if failed else passed
     return (
-        one.version, ", ".join(one.aliases), data["trained_until"][:10] or "–", _day(one.expires_at, "%Y-%m-%d"),
-        "–" if days is None else f"{days:g} d", *("–" if figure is None else f"{figure:.4f}" for figure in figures), gates,
+        one.version, ", ".join(map(words.cell, one.aliases)), data["trained_until"][:10] or "–",
+        _day(one.expires_at, "%Y-%m-%d"), "–" if days is None else words.cell("{days:g} d", days=days),
+        *("–" if figure is None else f"{figure:.4f}" for figure in figures), gates,
     )  # fmt: skip
 
 

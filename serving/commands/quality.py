@@ -51,9 +51,11 @@ def validate(
     """  # noqa: D301
     from features.validation import validate as check
     from features.workspace import Workspace
-    from ml.report import Wording, validation_page
+    from ml.report import validation_page
     from serving.sections import check_sections
 
+    if language:
+        console.speak(language)
     snapshot = Workspace.open(workspace).pin()
     check_sections(snapshot.workspace.config)
     if sample is not None:
@@ -64,7 +66,7 @@ def validate(
         report = check(snapshot, say=console.say)
         if page is not None:
             page.write_text(validation_page(report, language or report.language), encoding="utf-8")
-    words = Wording(language or report.language)
+    words = console.words()
     if html is not None:
         console.say(f"Wrote {html}")
     if as_json:
@@ -84,7 +86,7 @@ def _verdict(report: Report, words: Wording, workspace: Path, *, strict: bool) -
     console.say(quality_text.count_line(report, words))
     usable = [purpose.name for purpose in report.purposes if purpose.usable]
     if usable:
-        console.say(f"Next: {'; then '.join(console.command(workspace, name) for name in NEXT[usable[0]])}")
+        console.say(f"Next: {'; '.join(console.command(workspace, name) for name in NEXT[usable[0]])}")
     return 2 if report.blockers or (strict and report.found("error")) else 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from features.errors import ForemendError, UserError
-from serving.console import command, say, table
+from serving.console import command, say, speak, table, worded
 
 __all__ = ["demo"]
 
@@ -39,23 +39,24 @@ def demo(folder: Path, assets: int, days: int, seed: int, language: str) -> None
     """  # noqa: D301
     from features.demo import check_sizes
 
+    speak(language)
     check_sizes(assets, days)
     _clear(folder)
     fleet = ["fleet", str(folder), "--assets", str(assets), "--days", str(days), "--seed", str(seed)]
     inside = ["-w", str(folder)]
     road = (
-        ("Make a fleet whose truth is known", [*fleet, "--language", language]),
-        ("Read its exports into the canonical tables", [*inside, "ingest"]),
-        ("Check every rule", [*inside, "validate"]),
-        ("Build what was known tonight", [*inside, "features", "--out", str(folder / "features.parquet")]),
-        ("Train the risk model and judge it once", [*inside, "train", "risk"]),
-        ("Score tonight and propose visits", [*inside, "score"]),
-        ("Forecast the tickets to come", [*inside, "forecast"]),
+        (worded("Make a fleet whose truth is known"), [*fleet, "--language", language]),
+        (worded("Read its exports into the canonical tables"), [*inside, "ingest"]),
+        (worded("Check every rule"), [*inside, "validate"]),
+        (worded("Build what was known tonight"), [*inside, "features", "--out", str(folder / "features.parquet")]),
+        (worded("Train the risk model and judge it once"), [*inside, "train", "risk"]),
+        (worded("Score tonight and propose visits"), [*inside, "score"]),
+        (worded("Forecast the tickets to come"), [*inside, "forecast"]),
     )
     times = [(title, _walk(title, words, folder)) for title, words in road]
     say("")
     table(("step", "s"), [*((title, f"{seconds:.1f}") for title, seconds in times),
-                          ("all", f"{sum(seconds for _, seconds in times):.1f}")])  # fmt: skip
+                          (worded("all"), f"{sum(seconds for _, seconds in times):.1f}")])  # fmt: skip
     first, then = command(folder, "keys create me"), command(folder, "serve")
     say(f"\nThe workspace is {folder}. Next: {first}, then {then}")
 
@@ -79,7 +80,8 @@ def _walk(title: str, words: list[str], folder: Path) -> float:
     """
     from serving.cli import run
 
-    say(f"\n── {title}\n$ foremend {shlex.join(words)}")
+    say(f"\n── {title}")
+    say(f"$ foremend {shlex.join(words)}")
     started = time.monotonic()
     code = run(words)
     if folder.exists():

@@ -124,7 +124,8 @@ def list_(folder: Path, as_json: bool) -> None:
     if as_json:
         console.to_json([{name: _iso(value) for name, value in row.items()} for row in rows])
         return
-    console.table([name.removesuffix("_at") for name in shown], [[_text(row[name]) for name in shown] for row in rows])
+    heads = ("key_id", "name", "scopes", "created", "expires", "last_used", "revoked")
+    console.table(heads, [[_text(row[name]) for name in shown] for row in rows])
     if not rows:
         console.say(f"No keys. Make one: {console.command(folder, 'keys create NAME --scope read')}")
 

@@ -11,7 +11,7 @@ import ml
 import serving
 from features.validation.readiness import FALLBACKS
 from features.validation.reasons import REASONS
-from ml.report import wording
+from ml.report import Wording, wording
 
 TEMPLATE = Path(ml.__file__).parent / "templates" / "validation.html.j2"
 
@@ -38,7 +38,8 @@ def test_every_line_of_the_terminal_is_worded_in_chinese_with_the_same_figures()
     used = set(re.findall(r'(?:line\(\s*|pattern = )["\']([^"]+?)["\'](?:,|\)|\n)', source))
     assert used == set(said)
     for english, chinese in said.items():
-        fields = [{name for _, name, *_ in Formatter().parse(text) if name} for text in (english, chinese)]
+        named = ({name for _, name, *_ in Formatter().parse(text) if name} for text in (english, chinese))
+        fields = [{name.partition("[")[0] for name in names} for names in named]  # {unit[0]} is the measure word
         assert fields[0] == fields[1], english
     heads = set(re.findall(r'words\.text\("([^"]+)"\)', source))
     assert {*heads, "table", "rows", "from", "to", "sources", "class", "assets", "failures"} <= set(
@@ -86,6 +87,17 @@ def test_sentences_with_figures_are_said_in_chinese(sentence):
     assert re.search("[一-鿿]", said)
     assert set(re.findall("[A-Za-z_]{2,}", said)) <= KEPT
     assert sorted(re.findall(r"\d[\d,.]*", sentence)) == sorted(re.findall(r"\d[\d,.]*", said))
+
+
+def test_a_finding_counts_in_the_measure_word_of_its_unit():
+    words = Wording("zh-CN")
+    told = {"place": "readings", "count": "1", "of": "39", "meaning": "在役"}
+    said = {unit: words.line("{place}: {count} of {of} {unit}: {meaning}", unit=words.unit(unit), **told)
+            for unit in ("assets", "tickets", "rows")}  # fmt: skip
+    assert said == {
+        "assets": "readings：共 39 台设备，其中 1 台：在役", "tickets": "readings：共 39 张工单，其中 1 张：在役",
+        "rows": "readings：共 39 行，其中 1 行：在役",
+    }  # fmt: skip
 
 
 def test_an_unknown_language_is_refused():

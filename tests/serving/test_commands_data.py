@@ -66,6 +66,30 @@ def test_ingest_prints_what_each_source_brought_and_what_comes_next(
     assert "Nothing new" in capsys.readouterr().err
 
 
+def test_ingest_speaks_the_workspaces_language_and_json_does_not(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = TOML.replace('id = "commands"', 'id = "commands"\nlanguage = "zh-CN"')
+    (folder / "foremend.toml").write_text(toml)
+    assert run(["-w", str(folder), "ingest", "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert out.split()[:8] == ["来源", "表", "读取", "将写入", "隔离", "未变", "版本", "秒"]
+    assert "\nalarms：missing_key：1 行：主键列为空\n  例：asset_id: {" in out
+    said = f"1 行将进入隔离区，原因见上。\n没有写入任何数据。下一步：foremend -w {folder} ingest\n"
+    assert err == f"machines …\nalarms …\n{said}"
+    assert run(["-w", str(folder), "ingest", "--json", "alarms"]) == 0
+    assert "a column of the key is empty" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("language", ['"fr"', "7", '"zh-CN', "{}"])
+def test_a_language_that_cannot_be_meant_is_told_in_english(
+    language: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "foremend.toml").write_text(TOML.replace("[time]", f"language = {language}\n[time]"))
+    assert run(["-w", str(folder), "ingest"]) == 2
+    assert "foremend.toml" in capsys.readouterr().err
+
+
 def test_ingest_gives_json_on_stdout_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["-w", str(folder), "ingest", "--json", "alarms"]) == 0
     (result,) = json.loads(capsys.readouterr().out)

@@ -17,13 +17,20 @@ SMALL = ("--assets", "12", "--days", "60", "--readings-per-day", "1")
 def test_a_fleet_is_a_workspace_and_says_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fleet", str(tmp_path / "demo"), *SMALL, "--defect", "late_rows"]) == 0
     said = capsys.readouterr()
-    assert "sensor readings" in said.out
+    assert "传感器读数" in said.out
     assert "late_rows" in said.out
-    assert "12 of 12 assets" in said.err
+    assert "已生成 12 / 12 台设备\n生成 12 台设备、60 天的演示数据 … " in said.err
     assert f"foremend -w {tmp_path / 'demo'} ingest" in said.err
     workspace = Workspace.open(tmp_path / "demo")
     assert workspace.last_cutoff() == workspace.now()
     assert workspace.config.workspace.language == "zh-CN"
+
+
+def test_a_fleet_in_english_is_told_in_english(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fleet", str(tmp_path / "demo"), *SMALL, "--language", "en"]) == 0
+    said = capsys.readouterr()
+    assert "sensor readings" in said.out
+    assert "12 of 12 assets" in said.err
 
 
 def test_the_summary_comes_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

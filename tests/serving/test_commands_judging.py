@@ -92,7 +92,7 @@ def test_the_page_and_the_tables_speak_the_workspaces_language(
     assert "概率最高的 K 台" in said.out
     assert set(re.findall(r"[a-z_]{4,}", said.out)) <= {"rier", "policy", *data["modes"]}
     assert "泄漏审计：未发现泄漏" in said.err
-    assert f"Wrote {file}" in said.err
+    assert f"已写入 {file}" in said.err
     assert '<html lang="zh-CN">' in page
     assert page.count("<svg") >= 5
     assert not re.search(r'(src|href)="|<script|<link|@import|url\(', page)

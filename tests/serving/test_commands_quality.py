@@ -57,7 +57,7 @@ def test_validate_shows_findings_readiness_and_the_next_command(folder, capsys):
     assert "first: found = a3 , meant = A3" in out
     assert "→ Write the id alike" in out
     assert "age-only" in out or "fleet's base rate" in out
-    assert f"Next: foremend -w {folder} labels; then foremend -w {folder} train risk" in err
+    assert f"Next: foremend -w {folder} labels; foremend -w {folder} train risk" in err
 
 
 def test_the_terminal_speaks_the_workspaces_language_or_the_one_asked_for(folder, capsys):
@@ -214,6 +214,23 @@ def test_labels_compare_says_what_a_change_changes(folder, capsys, args, gone, c
     out, err = capsys.readouterr()
     assert "fan" in out
     assert "3 are the same" in err
+
+
+def test_labels_speak_the_workspaces_language_and_leave_modes_as_the_company_names_them(folder, capsys):
+    toml = folder / "foremend.toml"
+    text = toml.read_text(encoding="utf-8").replace("[time]", 'language = "zh-CN"\n[time]')
+    toml.write_text(text.replace("component AS failure_mode", "'total' AS failure_mode"), encoding="utf-8")
+    assert call(folder, "labels") == 0
+    out, err = capsys.readouterr()
+    title, head, _, last, *_ = (line.split() for line in out.splitlines())
+    assert (title, head, last) == (["规则版本", "2", "认定的故障"], ["月份", "total", "全部"], ["合计", "3", "3"])
+    assert "最早的故障（共 3 次）" in out
+    assert "下一步：foremend" in err
+    assert call(folder, "labels", "--compare") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split() == ["故障模式", "版本", "1", "版本", "2", "变化"]
+    assert "仅旧规则有（2 次）" in out
+    assert err.startswith("3 次相同；2 次仅旧规则有，")
 
 
 def test_comparing_a_version_that_is_not_declared_names_those_that_are(folder, capsys):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,27 +24,40 @@ from serving.cli import run
 from serving.settings import Settings
 
 
+def heard(folder: Path, *words: str) -> str:
+    """What a command says on both streams, without the paths and commands in it."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = run([*words])
+    assert code == 0, said.getvalue()
+    return re.sub(r"`[^`]*`|foremend( \S+)*", "", said.getvalue().replace(str(folder.parent), ""))
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fleet of 40 machines over 200 days, ingested and trained on, by the commands of a user."""
+def road(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A fleet of 40 machines over 200 days, ingested and trained on, by the commands of a user; what they said in Chinese."""
     folder = tmp_path_factory.mktemp("road") / "fleet"
     size = ["--assets", "40", "--days", "200", "--readings-per-day", "1", "--seed", "3"]
-    assert run(["fleet", str(folder), *size, "--language", "en"]) == 0
+    told = {"fleet": heard(folder, "fleet", str(folder), *size)}
     toml = folder / "foremend.toml"
     dearer = toml.read_text().replace("failure_cost = 40000.0", "failure_cost = 120000.0")
     fewer = dearer.replace("capacity_per_run = 5", "capacity_per_run = 3")
     toml.write_text(fewer.replace("max_rows = 21_000", "min_failures = 1\nmax_rows = 1_000"))
-    for words in (["ingest"], ["train", "risk"]):
-        assert run(["-w", str(folder), *words]) == 0
-    return folder
+    for words in ("ingest --dry-run alarms", "ingest", "train risk"):
+        told[words] = heard(folder, "-w", str(folder), *words.split())
+    toml.write_text(toml.read_text().replace('language = "zh-CN"', 'language = "en"', 1))
+    return folder, told
+
+
+@pytest.fixture(scope="module")
+def folder(road: tuple[Path, dict[str, str]]) -> Path:
+    """The fleet of the road, in English."""
+    return road[0]
 
 
 @pytest.fixture(scope="module")
 def first(folder: Path) -> dict[str, Any]:
     """What the first night said."""
-    import contextlib
-    import io
-
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         assert run(["-w", str(folder), "score", "--json"]) == 0
@@ -286,3 +302,27 @@ def test_a_workspace_without_a_model_is_told_to_train_one(tmp_path: Path, capsys
     said = capsys.readouterr().err
     assert "None is proposed." in said
     assert f"Next: foremend -w {tmp_path} score" in said
+
+
+ENGLISH = re.compile(
+    r"\b(the|of|with|rows|and|is|are|was|at|from|by|to|in|no|not|for|on|that|Next|Then|Note|Wrote|None|total|all)\b"
+)
+
+
+def test_no_command_says_an_english_word_in_a_chinese_workspace(
+    road: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    copy, told = Path(shutil.copytree(road[0], tmp_path / "fleet")), dict(road[1])
+    (copy / "foremend.db").unlink(missing_ok=True)
+    toml = copy / "foremend.toml"
+    text = toml.read_text().replace('language = "en"', 'language = "zh-CN"', 1)
+    toml.write_text(text.replace("[forecast]", '[forecast]\nmodels = ["seasonal_naive"]'))
+    other = "labels --compare-sql 'SELECT asset_id, opened_at AS event_time FROM tickets'"
+    for words in (
+        "validate", "labels", other, f"features --group alarms --out {copy}/a.parquet", "score", "tickets",
+        "tickets --state expired", "forecast", "models", "models --card", "keys list", "keys create me",
+    ):  # fmt: skip
+        told[words] = heard(copy, "-w", str(copy), *shlex.split(words))
+    english = {(words, line) for words, said in told.items() for line in said.splitlines() if ENGLISH.search(line)}
+    assert english == set()
+    assert all(re.search("[一-鿿]", said) for said in told.values())

@@ -219,7 +219,12 @@ def test_without_a_country_it_says_that_no_holidays_are_used(
     root = make(tmp_path / "w", ("north",), country="", more="models = ['seasonal_naive']")
     assert run(["-w", str(root), "ingest"]) == 0
     assert run(["-w", str(root), "forecast"]) == 0
-    assert "No holidays are used" in capsys.readouterr().err
+    assert "Note: No holidays are used" in capsys.readouterr().err
+    toml, page = root / "foremend.toml", root / "page.html"
+    toml.write_text(toml.read_text(encoding="utf-8").replace("[time]", 'language = "zh-CN"\n[time]'), encoding="utf-8")
+    assert run(["-w", str(root), "forecast", "--html", str(page)]) == 0
+    assert "注意：未使用节假日：请在 foremend.toml" in capsys.readouterr().err
+    assert "未使用节假日" in page.read_text(encoding="utf-8")
 
 
 def test_a_short_history_is_forecast_and_said_to_be_rough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
