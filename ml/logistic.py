@@ -17,10 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.stacking import Matrix
+__all__ = ["Design", "Linear", "Matrix"]
 
-__all__ = ["Design", "Linear"]
-
+Matrix = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -105,7 +104,9 @@ class Design:
         raised = [_is(matrix[:, c], value)[:, None].astype(float) for c, value in flags]
         return cls(np.hstack([_standardised(matrix, means, spreads), *raised]), means, spreads, tuple(flags))
 
-    def fit(self, rows: NDArray[np.intp], event: Flags, weight: Numbers | None = None) -> Linear:
+    def fit(
+        self, rows: NDArray[np.intp], event: Flags, weight: Numbers | None = None, *, penalty: float = PENALTY
+    ) -> Linear:
         """Fit by penalised maximum likelihood; both outcomes must occur, each row stands for `weight`.
 
         Of more than :data:`MOST_QUIET` rows without an event every n-th is taken, and counts n times: the
@@ -118,7 +119,7 @@ class Design:
         taken = np.sort(np.concatenate([np.flatnonzero(event), quiet[::every]]))
         counts = np.where(event[taken], 1.0, len(quiet) / len(quiet[::every]))
         counts *= 1.0 if weight is None else weight[taken]
-        line = LogisticRegression(C=PENALTY, tol=1e-3, max_iter=300)
+        line = LogisticRegression(C=penalty, tol=1e-3, max_iter=300)
         line.fit(self.values[rows[taken]], event[taken], sample_weight=counts)
         slopes, weights = np.split(line.coef_[0], [len(self.means)])
         return Linear(

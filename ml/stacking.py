@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from features.errors import ModelError, nearest
 from features.point_in_time import Feature, spelt
-from ml.telling import Telling, telling
+from ml.logistic import Matrix
+from ml.telling import TOGETHER, Telling, telling
 
 __all__ = ["MODE", "Layout", "Matrix", "about", "own_features"]
 
 MODE = "failure_mode"
 """Name of the matrix column that holds the failure mode's number."""
 
-Matrix = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 _DROPPED_BITS = 7
@@ -48,7 +48,8 @@ class Layout:
     modes
         Failure modes; a single one is not stacked.
     telling
-        The same of changes of the channel that tells of a mode, in spreads, turned over where it falls.
+        The same of changes of the channel that tells of a mode, in spreads, turned over where it falls; and what
+        all channels' changes together say of it.
     """
 
     numbers: tuple[str, ...]
@@ -123,10 +124,15 @@ class Layout:
         families = {**self.own, **self.telling.own}
         own = np.full((len(base), len(families) + 1), np.nan, dtype=np.float32)
         for column, (name, by_mode) in enumerate(families.items()):
-            if mode in by_mode:
+            if mode not in by_mode:
+                continue
+            if name == TOGETHER:
+                own[:, column] = self.telling.lines[mode].raw(base[:, [places[n] for n in self.telling.read]])
+            else:
                 times = self.telling.times[name][mode] if name in self.telling.times else 1.0
                 own[:, column] = base[:, places[by_mode[mode]]] * np.float32(times)
         own[:, -1] = self.modes.index(mode)
+        _coarsen(own)
         return own
 
     def _check(self, features: pd.DataFrame) -> None:

@@ -22,12 +22,12 @@ from ml.prior import Prior
 from ml.remaining import Rul
 from ml.risk import RiskConfig, RiskModel
 from ml.stacking import Layout
-from ml.telling import Telling
+from ml.telling import TOGETHER, Telling
 from ml.trees import Trees
 
 __all__ = ["FORMAT", "read", "write"]
 
-FORMAT = 3
+FORMAT = 4
 """Version of the stored form; another one is refused."""
 
 
@@ -161,6 +161,11 @@ def _check(model: RiskModel) -> None:
         raise ValueError(f"{len(model.baseline)} baselines for {len(model.layout.modes)} failure modes")
     if len(model.hazards) not in {0, len(model.config.edges_days) - 1}:
         raise ValueError(f"{len(model.hazards)} hazards for {len(model.config.edges_days) - 1} intervals")
+    told = model.layout.telling
+    if not set(told.read) <= set(model.layout.numbers) or set(told.lines) != set(told.own.get(TOGETHER, ())):
+        raise ValueError("lines over changes that the layout does not hold, or of other modes")
+    if other := {len(line.means) for line in told.lines.values()} - {len(told.read)}:
+        raise ValueError(f"a line over {min(other)} changes of {len(told.read)}")
     for hazard in model.hazards:
         if other := _columns(hazard.scorer) - {len(model.layout.columns)}:
             raise ValueError(f"a hazard over {min(other)} columns, a layout of {len(model.layout.columns)}")

@@ -5,9 +5,14 @@ for every mode anew need many failures for it. So it is found once: for every mo
 rows before its failures highest, or lowest. What ``reading_vibration_z_1d`` is to the bearing and the fallen
 ``reading_pressure_z_1d`` to the seal, ``reading_own_z_1d`` is to every mode: see :mod:`ml.stacking`.
 
+Heavy load moves all channels, wear moves its own. A tree, which asks of one channel at a time, hardly tells the two
+apart; a line over the changes of all channels does, by what it subtracts. So each such mode has a line too, and
+what it says is ``changes_own``.
+
 References
 ----------
-Mann and Whitney, *On a test of whether one of two random variables is stochastically larger than the other* (1947).
+Mann and Whitney, *On a test of whether one of two random variables is stochastically larger than the other* (1947);
+the line: :mod:`ml.logistic`.
 """
 
 from __future__ import annotations
@@ -20,8 +25,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.point_in_time import Feature
+from ml.logistic import Design, Linear
 
-__all__ = ["CLEAR", "FEWEST", "Telling", "telling"]
+__all__ = ["CLEAR", "FEWEST", "TOGETHER", "Telling", "telling"]
 
 Flags = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
@@ -31,6 +37,11 @@ FEWEST = 20
 CLEAR = 5.0
 """Standard deviations of the rank sum beyond which a channel is taken to tell: hundreds of features are asked."""
 
+TOGETHER = "changes_own"
+"""Own name of what the changes of all channels together say of a mode."""
+PENALTY = 0.003
+"""Of the lines, as of :data:`ml.logistic.PENALTY`: what one channel says in several windows is to share its weight."""
+
 
 @dataclass(frozen=True)
 class Telling:
@@ -39,18 +50,23 @@ class Telling:
     Attributes
     ----------
     own
-        Own name (``reading_own_z_1d``) → failure mode → feature of the channel that tells of it.
+        Own name (``reading_own_z_1d``) → failure mode → feature of the channel that tells of it. Of what all channels
+        together say (:data:`TOGETHER`) it is the change that tells most: its gauge is the one to look at.
     times
         The same → what the feature is multiplied by: units become spreads of the training rows, so that channels can
         be compared, and a channel that falls before failures is turned over.
+    read, lines
+        The changes of all channels, and the line over them of every mode.
     """
 
     own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     times: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    read: tuple[str, ...] = ()
+    lines: Mapping[str, Linear] = field(default_factory=dict)
 
 
 def telling(features: pd.DataFrame, failing: Flags, modes: Sequence[str], told: Sequence[Feature]) -> Telling:
-    """Find the channel of every mode.
+    """Find the channel of every mode, and the line over all channels.
 
     Parameters
     ----------
@@ -64,7 +80,8 @@ def telling(features: pd.DataFrame, failing: Flags, modes: Sequence[str], told: 
     changes = [f for f in told if f.change]
     if not changes:
         return Telling()
-    ranks = features[[f.name for f in changes]].rank().to_numpy()
+    read = [f.name for f in changes]
+    ranks = features[read].rank().to_numpy()
     own: dict[str, dict[str, str]] = {}
     times: dict[str, dict[str, float]] = {}
     for place, mode in enumerate(modes):
@@ -72,11 +89,23 @@ def telling(features: pd.DataFrame, failing: Flags, modes: Sequence[str], told: 
         best = int(np.abs(scores).argmax())
         if abs(scores[best]) <= CLEAR:
             continue
+        own.setdefault(TOGETHER, {})[mode] = read[best]
         for feature in (f for f in changes if f.quantity == changes[best].quantity):
             own.setdefault(feature.change, {})[mode] = feature.name
             times.setdefault(feature.change, {})[mode] = float(np.sign(scores[best])) / _spread(features[feature.name])
-    shared = [name for name, by_mode in own.items() if len(by_mode) > 1]
-    return Telling({name: own[name] for name in shared}, {name: times[name] for name in shared})
+    shared = {name: by_mode for name, by_mode in own.items() if len(by_mode) > 1}
+    lines = _lines(features[read], {mode: failing[:, modes.index(mode)] for mode in shared.get(TOGETHER, ())})
+    spreads = {name: times[name] for name in shared if name != TOGETHER}
+    return Telling(shared, spreads, tuple(read) if lines else (), lines)
+
+
+def _lines(changes: pd.DataFrame, failing: Mapping[str, Flags]) -> dict[str, Linear]:
+    """By mode, what the changes together say of whether a row fails soon."""
+    if not failing:
+        return {}
+    design = Design.of(changes.to_numpy(dtype=np.float32), categorical=())
+    every = np.arange(len(changes))
+    return {mode: design.fit(every, fails, penalty=PENALTY) for mode, fails in failing.items()}
 
 
 def _spread(values: pd.Series[float]) -> float:

@@ -307,7 +307,7 @@ def test_a_wrong_setting_names_itself(section, complaint):
     [
         lambda files: {"model.json": files["model.json"]},
         lambda files: {**files, "model.json": b"{"},
-        lambda files: {**files, "model.json": files["model.json"].replace(b'"format": 3', b'"format": 2')},
+        lambda files: {**files, "model.json": files["model.json"].replace(b'"format": ', b'"format": 9')},
         lambda files: {**files, "hazard_0.txt": b"tree\nnonsense"},
         lambda files: {**files, "model.json": _without(files, "baseline")},
         lambda files: {**files, "model.json": _without(files, "layout")},
