@@ -26,6 +26,9 @@ LISTED = 12
 WIDTH = 110
 """Columns of running text; a Chinese letter takes two."""
 
+TRIED = "--compare-sql"
+"""The note of a failure rule that is not declared, only tried."""
+
 LABEL = 9
 """Columns of the label before it."""
 
@@ -60,6 +63,14 @@ def count_line(report: Report, words: Wording) -> str:
         checks=len(report.findings), errors=len(report.found("error")), warnings=len(report.found("warning")),
         notes=len(report.found("note")), passed=report.passed,
     )  # fmt: skip
+
+
+def blamed(table: str, code: str, columns: Sequence[str]) -> str:
+    """The columns to blame, to stand before an example: with their words where it holds one that is not among them."""
+    from features.tables import TABLES
+
+    known = {c.name: c.choices for c in TABLES[table].columns} if code == "bad_state" else {}
+    return "".join(f"{c} ∈ {{{', '.join(known[c])}}}: " if known.get(c) else f"{c}: " for c in columns)
 
 
 def print_sample(table: str, rows: Sequence[Mapping[str, str]]) -> None:
@@ -113,8 +124,8 @@ def _print_set_aside(report: Report, words: Wording) -> None:
         told = {"source": one.source, "table": one.table, "rows": f"{one.rows:,}", "code": one.code}
         _block("", words.line("{source} → {table}: {rows} rows: {code}: {meaning}", meaning=words.meaning(one), **told))
         for example in one.examples[:1]:
-            blamed = "".join(f"{column}: " for column in one.columns)
-            _block("", words.line("first: {example}", example=blamed + console.cut(example)))
+            shown = blamed(one.table, one.code, one.columns) + console.cut(example)
+            _block("", words.line("first: {example}", example=shown))
         _block("", words.line("→ {advice}.", advice=words.advice(one)))
 
 
@@ -223,7 +234,8 @@ def print_changes(changes: Changes, *, as_json: bool) -> None:
     rows = [
         (m, o, n, f"{n - o:+d}") for m, o, n in zip(counts["failure_mode"], counts["old"], counts["new"], strict=True)
     ]
-    console.table(("mode", f"version {old}", f"version {new}", "change"), rows, title="Failures per mode")
+    now = "your query" if changes.new.rule.note == TRIED else f"version {new}"
+    console.table(("mode", f"version {old}", now, "change"), rows, title="Failures per mode")
     console.say(
         f"{changes.same:,} are the same; {len(changes.only_old):,} only in the old, {len(changes.only_new):,} only in "
         f"the new, {len(changes.moved):,} moved in time, {len(changes.renamed):,} under another mode."

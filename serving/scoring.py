@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ml.registry import Registry
     from ml.risk import RiskModel
 
-__all__ = ["Scored", "answer", "score", "settle"]
+__all__ = ["Scored", "answer", "placeholders", "score", "settle"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def score(
         rul_reason=model.rul.reason,
     )  # fmt: skip
     scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id, now=workspace.now())
-    told = (*_stale(data, cutoff), *_placeholders(workspace), *_outdated(model, snapshot), *stored.notes(cutoff))
+    told = (*_stale(data, cutoff), *placeholders(workspace), *_outdated(model, snapshot), *stored.notes(cutoff))
     return replace(scored, notes=told)
 
 
@@ -240,7 +240,7 @@ def _stale(data: Freshness, cutoff: datetime) -> Iterator[str]:
         )
 
 
-def _placeholders(workspace: Workspace) -> Iterator[str]:
+def placeholders(workspace: Workspace) -> Iterator[str]:
     """A note where nobody has said what failures and visits cost."""
     if "policy" not in workspace.config.above:
         costs = PolicyConfig()

@@ -119,10 +119,11 @@ def _lateness(table: Table) -> str:
 
 
 def stale(look: Look) -> Iterator[Finding]:
-    """A warning where the newest row of all tables is older than :data:`~features.freshness.STALE`."""
+    """A warning where the newest row of all tables is older than :data:`~features.freshness.STALE`; rows known for ever have no age."""
     now = f"TIMESTAMPTZ '{look.now.isoformat()}'"
     newest = " UNION ALL ".join(
-        f"SELECT '{name}' AS name, max(known_at) AS newest FROM {name}_rows WHERE known_at < {now}"
+        f"SELECT '{name}' AS name, max(known_at) AS newest FROM {name}_rows "
+        f"WHERE known_at < {now} AND known_at > TIMESTAMPTZ 'epoch'"
         for name, size in look.sizes.items() if size
     )  # fmt: skip
     first = f"SELECT * FROM ({newest}) WHERE newest IS NOT NULL ORDER BY newest DESC LIMIT 1"

@@ -80,6 +80,8 @@ REASONS: Mapping[str, Reason] = _reasons(
     ("no_value", "the row holds no value in any channel", "Leave such rows out; silence is seen without them"),
     # tables as a whole
     ("not_connected", "the table holds no rows", "Connect a source for it"),
+    ("not_ingested", "a source is declared for the table, which holds no rows",
+     "Run `foremend ingest`; if that was done, see which rows the source's query finds"),
     ("many_missing", "more than half of the values are missing", "Deliver them where the source has them"),
     ("stand_in", "a word stands in for nothing ('?', 'n/a' ...)",
      "Turn it into NULL in the source's query, e.g. nullif(column, '?')"),

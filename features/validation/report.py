@@ -181,9 +181,11 @@ def _tables(look: Look, found: list[Finding], say: Callable[[str], None]) -> Ite
 
 def _missing(look: Look) -> Iterator[Finding]:
     """Tables without rows: a note, but for assets."""
+    declared = {source.table for source in look.snapshot.workspace.config.sources.values()}
     for name, size in look.sizes.items():
         severity = _risk_severity(look) if name == "assets" else "note"
-        yield finding(severity, "not_connected", name, count=int(not size), of=1, unit="tables")
+        code = "not_ingested" if name in declared else "not_connected"
+        yield finding(severity, code, name, count=int(not size), of=1, unit="tables")
 
 
 def _risk_severity(look: Look) -> Severity:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from serving.console import command, cut, say, table, to_json, worded, words
+from serving.quality_text import blamed
 
 if TYPE_CHECKING:
     from features.ingest import Ingested
@@ -91,7 +92,7 @@ def _print_results(results: Sequence[Ingested], *, dry_run: bool, as_json: bool)
     for result in results:
         for why in result.reasons:
             click.echo(worded(f"\n{result.source}: {why.code}: {why.rows:,} rows: {words().meaning(why)}"))
-            click.echo(worded(f"  e.g. {''.join(f'{column}: ' for column in why.columns)}{cut(why.example)}"))
+            click.echo(worded(f"  e.g. {blamed(result.table, why.code, why.columns)}{cut(why.example)}"))
 
 
 def _say_next(folder: Path, sources: Sequence[str], results: Sequence[Ingested], *, dry_run: bool) -> None:

@@ -25,7 +25,7 @@ __all__ = ["fleet"]
 )
 @click.option("--defect", "defects", multiple=True, metavar="NAME", help="Plant a fault in the data; may be repeated.")
 @click.option(
-    "--language", type=click.Choice(["zh-CN", "en"]), default="zh-CN", show_default=True, help="Of the workspace."
+    "--language", type=click.Choice(["zh-CN", "en"]), default="en", show_default=True, help="Of the workspace."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def fleet(

@@ -180,7 +180,7 @@ def _pair(config: Config, versions: tuple[int, ...], sql: str | None) -> tuple[F
     known = {rule.version: rule for rule in config.failures}
     if sql:
         now = config.failure_rule
-        new = {"version": now.version + 1, "query": sql, "repeat_days": now.repeat_days, "note": "--compare-sql"}
+        new = {"version": now.version + 1, "query": sql, "repeat_days": now.repeat_days, "note": quality_text.TRIED}
         return now, FailureRule(**new)
     wanted = versions or tuple(sorted(known)[-2:])
     if len(wanted) != 2 or not set(wanted) <= set(known):

@@ -304,3 +304,26 @@ def test_a_workspace_may_lie_in_a_folder_of_any_name(folder: Path, capsys: pytes
     assert run(["-w", str(place), "validate", "--json"]) == 2  # without failures
     report = json.loads(capsys.readouterr().out)
     assert [(aside["code"], aside["rows"]) for aside in report["set_aside"]] == [("missing_key", 1)]
+
+
+def test_a_word_that_is_not_known_is_told_beside_those_that_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    services = (
+        "[sources.services]\ntable = 'services'\nquery = "
+        "\"SELECT 's1' AS service_id, 'A1' AS asset_id, 'pump' AS component, 'greased' AS action, TIMESTAMPTZ '2024-01-02 00:00:00+00' AS performed_at\"\n"
+    )
+    (folder / "foremend.toml").write_text(TOML + services)
+    run(["-w", str(folder), "ingest", "services", "--dry-run"])
+    assert "action ∈ {replaced, serviced, inspected}" in "".join(capsys.readouterr())
+
+
+def test_a_table_that_has_a_source_and_no_rows_is_not_called_unconnected(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["-w", str(folder), "ingest", "machines"]) == 0
+    capsys.readouterr()
+    run(["-w", str(folder), "validate"])
+    out = capsys.readouterr().out
+    assert "alarms: 1 of 1 tables: a source is declared for the table, which holds no rows" in out
+    assert "alarms" not in next(line for line in out.splitlines() if "not connected (" in line)

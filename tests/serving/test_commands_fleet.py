@@ -15,7 +15,7 @@ SMALL = ("--assets", "12", "--days", "60", "--readings-per-day", "1")
 
 
 def test_a_fleet_is_a_workspace_and_says_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["fleet", str(tmp_path / "demo"), *SMALL, "--defect", "late_rows"]) == 0
+    assert run(["fleet", str(tmp_path / "demo"), *SMALL, "--defect", "late_rows", "--language", "zh-CN"]) == 0
     said = capsys.readouterr()
     assert "传感器读数" in said.out
     assert "late_rows" in said.out
@@ -26,8 +26,8 @@ def test_a_fleet_is_a_workspace_and_says_what_is_in_it(tmp_path: Path, capsys: p
     assert workspace.config.workspace.language == "zh-CN"
 
 
-def test_a_fleet_in_english_is_told_in_english(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["fleet", str(tmp_path / "demo"), *SMALL, "--language", "en"]) == 0
+def test_a_fleet_is_told_in_english_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fleet", str(tmp_path / "demo"), *SMALL]) == 0
     said = capsys.readouterr()
     assert "sensor readings" in said.out
     assert "12 of 12 assets" in said.err
