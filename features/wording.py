@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 __all__ = [
-    "Words", "after", "attribute_words", "column_words", "days_words", "label_words", "length_words", "noun_words", "row_words",
+    "AsIs", "Words", "after", "attribute_words", "column_words", "days_words", "label_words", "length_words", "noun_words", "row_words",
     "singular", "told_words", "within_regime",
 ]  # fmt: skip
+
+
+class AsIs(str):
+    """A text that is said as it is: worded already, or not ours to word."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)

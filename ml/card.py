@@ -55,14 +55,14 @@ def model_card(
     words = Wording(workspace.workspace.language)
     limits = (*map(words.said, notes), *_limits(workspace.section("policy", PolicyConfig)))
     sections = (
-        ("## Intended use", _use(tested)),
+        ("## Intended use", _use(tested, words)),
         ("## Data", _data(snapshot, material, fingerprint)),
         ("## Figures", _figures(tested, words)),
         ("## Gates", [
-            f"- {words.cell(name)}: {'passed' if one.passed else 'FAILED'}. {_sentence(words.said(one.reason))}."
+            f"- {words.cell(name)}: {'passed' if one.passed else 'FAILED'}. {_sentence(words.said(one.reason), words)}."
             for name, one in judged.verdicts.items()
         ]),
-        ("## Limits", [f"- {_sentence(text)}." for text in limits]),
+        ("## Limits", [f"- {_sentence(text, words)}." for text in limits]),
         ("## Owner and expiry", [
             f"- Owner: {material.config.owner or workspace.workspace.name}",
             f"- Expires: {expiry(material):%Y-%m-%d}, {material.config.expires_days:g} days after the last data that it was "
@@ -72,14 +72,15 @@ def model_card(
     lines = [f"# Failure risk: {workspace.workspace.name}"]
     for title, body in sections:
         lines += ["", title, "", *body]
-    return "\n".join(map(words.told, lines)) + "\n"
+    return "\n".join(words.told(line, "card") for line in lines) + "\n"
 
 
-def _use(tested: Backtest) -> Iterator[str]:
-    horizons = ", ".join(dict.fromkeys(f"{quality.horizon_days:g}" for quality in tested.qualities))
+def _use(tested: Backtest, words: Wording) -> Iterator[str]:
+    comma = "、" if words.language == "zh-CN" else ", "
+    horizons = comma.join(dict.fromkeys(f"{quality.horizon_days:g}" for quality in tested.qualities))
     yield (
         f"How likely each asset in service fails within {horizons} days, and by which of the modes "
-        f"{', '.join(tested.modes)}; every night, to propose preventive visits, which a planner decides."
+        f"{comma.join(tested.modes)}; every night, to propose preventive visits, which a planner decides."
     )
     yield ""
     yield (
@@ -110,7 +111,10 @@ def _figures(tested: Backtest, words: Wording) -> Iterator[str]:
     yield "| within | | rows / positive | average precision | Brier | observed / expected |"
     yield "|---|---|---|---|---|---|"
     for quality in tested.qualities:
-        cells = (words.told(_sure(quality, name)) for name in ("average_precision", "brier", "observed_over_expected"))
+        cells = (
+            words.told(_sure(quality, name), "card")
+            for name in ("average_precision", "brier", "observed_over_expected")
+        )
         yield (
             f"| {words.cell('{days:g} d', days=quality.horizon_days)} | {words.cell(quality.model)} | {quality.rows:,} / {quality.positives:,} | "
             f"{' | '.join(cells)} |"
@@ -138,6 +142,7 @@ def _limits(policy: PolicyConfig) -> Iterator[str]:
     )
 
 
-def _sentence(text: str) -> str:
-    """A phrase as a sentence, its stop still to come."""
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}"
+def _sentence(text: str, words: Wording) -> str:
+    """A phrase as a sentence, its stop still to come; a Chinese one may begin with the name of a file."""
+    first = text[:1].upper() if words.language == "en" else text[:1]
+    return f"{first}{text[1:].removesuffix('.')}"

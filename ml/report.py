@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from features.wording import singular
+from features.wording import AsIs, singular
 
 if TYPE_CHECKING:
     from features.ingest.quarantine import Why
@@ -27,6 +27,23 @@ if TYPE_CHECKING:
 __all__ = ["LANGUAGES", "Wording", "rendered", "validation_page", "wording"]
 
 LANGUAGES: tuple[str, ...] = ("en", "zh-CN")
+
+LONGEST = 500
+"""Letters of a line of progress that is worded: what is longer holds more of the data than of ours."""
+
+BY_HAND = "promoted by hand"
+"""What is ours of the reason that a person gave for a promotion; the rest is kept letter by letter."""
+
+_FIGURES = frozenset({
+    "age", "all", "assets", "calibrate", "count", "days", "done", "enough", "every", "failure", "failures", "figure",
+    "features", "folded", "high", "incomplete", "instants", "loss", "low", "machines", "minutes", "missing",
+    "moved", "naive", "new", "nodes", "number", "of", "old", "others", "port", "renamed", "rows", "same", "series",
+    "share", "test", "tickets", "train", "version", "visit", "visits",
+})  # fmt: skip
+"""Values of a pattern that hold a figure or a day, and no other text."""
+
+_HOLDS = {**dict.fromkeys(_FIGURES, r"(?:[-+\d.,%–]|(?<=\d)e)+|nan%?"), "instant": r"[-\d: ]+", "table": r"\w+"}
+"""What a value of a pattern may be; anything where its name is not among these."""
 
 
 @dataclass(frozen=True)
@@ -51,38 +68,51 @@ class Wording:
 
     def text(self, english: str) -> str:
         """A heading or a single word."""
-        return str(self._words["text"].get(english, english))
+        return self._done(str(self._words["text"].get(english, english)))
 
     def line(self, english: str, **values: object) -> str:
-        """A line of the terminal's report; `english` is its pattern."""
-        line = str(self._words["terminal"].get(english, english)).format(**values)
-        return singular(line) if self.language == "en" else line
+        """A line of the terminal's report; `english` is its pattern. The values stand as they are."""
+        if self.language != "en":
+            return AsIs(str(self._words["terminal"].get(english, english)).format(**values))
+        for name in (name for name, value in values.items() if str(value) == "1"):
+            english = english.replace(f"{{{name}}}", "1")
+        return singular(english).format(**values)
 
     def cell(self, english: str, **values: object) -> str:
         """A title, heading or word of a table on the terminal, or a line beside it; `english` is its pattern."""
         known = (self._words.get(kind, {}).get(english) for kind in ("tables", "volume", "risk"))
-        return str(next(filter(None, known), english)).format(**values)
+        return self._done(str(next(filter(None, known), english)).format(**values))
 
-    def told(self, english: str) -> str:
+    def told(self, english: str, kind: str = "lines") -> str:
         """A line that holds its values already, or a heading; its leading blanks are kept.
 
-        A line is found by its pattern in ``[lines]``; a value of it that is called ``said`` is worded in turn. What no
-        pattern fits is said as it is.
+        A line is found by its pattern in a section of the file, ``[lines]`` or ``[card]``; a value of it that is called
+        ``said`` is worded in turn. What no pattern fits is said as it is, and so is what is long, or worded already.
         """
+        if isinstance(english, AsIs):
+            return english
         if self.language == "en":
             return singular(english)
         line = english.lstrip()
-        return english[: len(english) - len(line)] + (self._heading(line) or self._filled(line) or line)
+        return AsIs(
+            english[: len(english) - len(line)] + (self._heading(line, kind) or self._filled(line, kind) or line)
+        )
 
-    def _heading(self, english: str) -> str:
-        known = (self._words[kind].get(english) for kind in ("lines", "text", "tables", "volume", "risk"))
+    def _done(self, text: str) -> str:
+        """A text that is worded, and not again; in English one of a thing may still be called so."""
+        return text if self.language == "en" else AsIs(text)
+
+    def _heading(self, english: str, kind: str) -> str:
+        known = (self._words[one].get(english) for one in (kind, "text", "tables", "volume", "risk"))
         return next(filter(None, known), "")
 
-    def _filled(self, line: str) -> str:
-        for pattern, other in _lines(self.language):
+    def _filled(self, line: str, kind: str) -> str:
+        if len(line) > LONGEST and kind == "lines":
+            return ""
+        for pattern, other in _patterns(self.language, kind):
             if found := pattern.fullmatch(line):
                 values = found.groupdict()
-                return other.format(**values | {k: self.told(values[k]) for k in values if k.startswith("said")})
+                return other.format(**values | {k: self.told(values[k], kind) for k in values if k.startswith("said")})
         return ""
 
     def unit(self, english: str) -> str:
@@ -102,7 +132,9 @@ class Wording:
         return str(self._words["fallback"].get(one.fallback, one.instead))
 
     def said(self, sentence: str) -> str:
-        """A sentence with figures in it."""
+        """A sentence with figures in it; of a person's reason for a promotion only what is ours."""
+        if self.language != "en" and (by_hand := re.fullmatch(f"{BY_HAND}(?:[:,] (.+))?", sentence, re.DOTALL)):
+            return "：".join(filter(None, (self.text(BY_HAND), by_hand[1])))
         return _said(self._words["phrase"], sentence)
 
 
@@ -141,13 +173,13 @@ def wording(language: str) -> Mapping[str, Any]:
 
 
 @cache
-def _lines(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
-    """Patterns of ``[lines]`` as regular expressions, with their wording; the more of a line stands in one, the sooner."""
+def _patterns(language: str, kind: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    """Patterns of a section as regular expressions, with their wording; the more of a line stands in one, the sooner."""
     brace = re.compile(r"\{(\w+)\}")
-    ordered = sorted(wording(language)["lines"].items(), key=lambda pair: -len(brace.sub("", pair[0])))
+    ordered = sorted(wording(language)[kind].items(), key=lambda pair: -len(brace.sub("", pair[0])))
     parts = ((brace.split(english), other) for english, other in ordered)  # text and names take turns
     return [
-        (re.compile("".join(f"(?P<{part}>.*?)" if n % 2 else re.escape(part) for n, part in enumerate(pieces)), re.DOTALL), other)
+        (re.compile("".join(f"(?P<{part}>{_HOLDS.get(part, '.*?')})" if n % 2 else re.escape(part) for n, part in enumerate(pieces)), re.DOTALL), other)
         for pieces, other in parts
     ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from features.wording import singular
 from serving import console
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def purpose_lines(purpose: Purpose, words: Wording) -> list[str]:
     name, judged = words.text(purpose.name), purpose.capability
     if judged is None:
         pattern = "Not usable for {purpose}: {why}."
-        return [words.line(pattern, purpose=name, why=words.said(blocker)) for blocker in purpose.blockers]
-    told = " → ".join(filter(None, (words.said(judged.why), words.instead(judged))))
+        return [words.line(pattern, purpose=name, why=singular(words.said(blocker))) for blocker in purpose.blockers]
+    told = " → ".join(filter(None, (singular(words.said(judged.why)), words.instead(judged))))
     return [words.line("Usable for {purpose}: {why}.", purpose=name, why=told)]
 
 
@@ -87,6 +88,8 @@ def _print_findings(report: Report, words: Wording) -> None:
     for one in found[:LISTED]:
         told = {"count": f"{one.count:,}", "of": f"{one.of:,}", "unit": words.unit(one.unit)}
         pattern = "{place}: {count} of {of} {unit}: {meaning}"
+        if one.of == 1:  # as a whole
+            pattern = "{place}: {meaning}"
         _block(words.text(one.severity), words.line(pattern, place=one.place, meaning=words.meaning(one), **told))
         for more in filter(None, (words.said(one.detail), _first(one, words))):
             _block("", more)
@@ -167,7 +170,9 @@ def _print_readiness(report: Report, words: Wording) -> None:
         for judged in one.capabilities:
             if judged.verdict != "ready":
                 key = (judged.name, judged.verdict, words.instead(judged))
-                told = words.line("{kind} ({why})", kind=_class(one.asset_class, words), why=words.said(judged.why))
+                told = words.line(
+                    "{kind} ({why})", kind=_class(one.asset_class, words), why=singular(words.said(judged.why))
+                )
                 alike.setdefault(key, []).append(told)
     for (name, verdict, instead), why in alike.items():
         capability = _capability(name, words)
@@ -209,7 +214,7 @@ def print_failures(found: Failures, *, as_json: bool) -> None:
     rows.append((console.worded("total"), *(int(table[m].sum()) for m in modes), len(frame)))
     title = f"Failures by rule version {found.rule.version}"
     console.table(("month", *modes, "all"), rows, title=title, names=modes)
-    _examples(console.worded(f"First failures ({len(frame):,})"), frame)
+    _examples(f"First failures ({len(frame):,})", frame)
     if found.folded or found.incomplete:
         console.say(
             f"{found.folded:,} repeats were folded; {found.incomplete:,} rows without asset or time were left out."
@@ -240,10 +245,10 @@ def print_changes(changes: Changes, *, as_json: bool) -> None:
         f"{changes.same:,} are the same; {len(changes.only_old):,} only in the old, {len(changes.only_new):,} only in "
         f"the new, {len(changes.moved):,} moved in time, {len(changes.renamed):,} under another mode."
     )
-    _examples(console.worded(f"Only in the old ({len(changes.only_old):,})"), changes.only_old)
-    _examples(console.worded(f"Only in the new ({len(changes.only_new):,})"), changes.only_new)
-    _examples(console.worded(f"Moved in time ({len(changes.moved):,})"), changes.moved)
-    _examples(console.worded(f"Under another mode ({len(changes.renamed):,})"), changes.renamed)
+    _examples(f"Only in the old ({len(changes.only_old):,})", changes.only_old)
+    _examples(f"Only in the new ({len(changes.only_new):,})", changes.only_new)
+    _examples(f"Moved in time ({len(changes.moved):,})", changes.moved)
+    _examples(f"Under another mode ({len(changes.renamed):,})", changes.renamed)
 
 
 def _examples(title: str, frame: pd.DataFrame) -> None:

@@ -65,7 +65,7 @@ def _silent(_line: str) -> None:
 
 def make_fleet(
     folder: Path | str, *, assets: int = 200, days: int = 760, seed: int = 7, readings_per_day: int = 4,
-    failure_rate: float = 1.0, defects: Collection[str] = (), end: date = END, language: str = "zh-CN", say: Callable[[str], None] = _silent,
+    failure_rate: float = 1.0, defects: Collection[str] = (), end: date = END, language: str = "en", say: Callable[[str], None] = _silent,
 ) -> FleetSummary:  # fmt: skip
     """Write a workspace with a made-up fleet: ``foremend.toml``, ``data/*.parquet`` and ``truth/*.parquet``.
 

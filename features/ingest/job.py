@@ -23,6 +23,7 @@ from features.ingest.staging import Staged, judge, make_canonical, open_raw, sta
 from features.ingest.sweeping import sweep
 from features.sources import Since
 from features.validation.reasons import reason
+from features.wording import AsIs
 from features.workspace import Snapshot, Workspace, duck
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _tried(tasks: Sequence[_Task]) -> Iterator[Ingested]:
             yield _run(task)
         except UserError as error:
             troubles += 1
-            task.say(f"  {task.name}: {error}")
+            task.say(AsIs(f"  {task.name}: {error}"))
     if troubles:
         raise SourceError(f"{troubles} of {len(tasks)} sources cannot be ingested as they are", todo="See above")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving.console import command, cut, say, table, to_json, worded, words
+from serving.console import command, cut, say, table, to_json, words
 from serving.quality_text import blamed
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def init(folder: Path, name: str | None) -> None:
     from features.template import make_workspace
 
     path = make_workspace(folder, name or folder.resolve().name)
-    say(f"Wrote {path}: say there where your tables come from.")
-    say(f"Then: {command(folder, 'ingest --dry-run')}")
+    click.echo(f"Wrote {path}: say there where your tables come from.", err=True)  # it has no language yet
+    click.echo(f"Then: {command(folder, 'ingest --dry-run')}", err=True)
 
 
 @click.command()
@@ -91,8 +91,12 @@ def _print_results(results: Sequence[Ingested], *, dry_run: bool, as_json: bool)
     )  # fmt: skip
     for result in results:
         for why in result.reasons:
-            click.echo(worded(f"\n{result.source}: {why.code}: {why.rows:,} rows: {words().meaning(why)}"))
-            click.echo(worded(f"  e.g. {blamed(result.table, why.code, why.columns)}{cut(why.example)}"))
+            click.echo("\n" + words().line(
+                "{source}: {code}: {rows} rows: {meaning}",
+                source=result.source, code=why.code, rows=f"{why.rows:,}", meaning=words().meaning(why),
+            ))  # fmt: skip
+            example = blamed(result.table, why.code, why.columns) + cut(why.example)
+            click.echo("  " + words().line("e.g. {example}", example=example))
 
 
 def _say_next(folder: Path, sources: Sequence[str], results: Sequence[Ingested], *, dry_run: bool) -> None:

@@ -140,13 +140,13 @@ def _card(registry: Registry, versions: tuple[Version, ...], wanted: str) -> str
 
 
 def _print(versions: tuple[Version, ...], history: tuple[Change, ...]) -> None:
-    from ml.history import champions
+    from ml.history import ROLLBACK, champions
 
     columns = ("version", "alias", "trained until", "expires", "within", "AP", "Brier", "obs/exp", "gates")
     console.table(columns, [_row(one) for one in reversed(versions)])
     rows = [
         (_day(change.at, "%Y-%m-%d %H:%M:%S"), change.to_version, change.from_version, console.worded(change.how), change.by,
-         console.words().said(change.reason))
+         console.words().said(change.reason) if change.how not in {"promote", ROLLBACK} else change.reason)
         for change in reversed(champions(history))
     ]  # fmt: skip
     if rows:

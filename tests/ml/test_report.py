@@ -33,7 +33,8 @@ def test_every_heading_of_the_template_is_worded_in_chinese():
 def test_every_line_of_the_terminal_is_worded_in_chinese_with_the_same_figures():
     from string import Formatter
 
-    source = Path(serving.__file__).with_name("quality_text.py").read_text(encoding="utf-8")
+    root = Path(serving.__file__).parent
+    source = "".join((root / name).read_text(encoding="utf-8") for name in ("quality_text.py", "commands/data.py"))
     said = wording("zh-CN")["terminal"]
     used = set(re.findall(r'(?:line\(\s*|pattern = )["\']([^"]+?)["\'](?:,|\)|\n)', source))
     assert used == set(said)

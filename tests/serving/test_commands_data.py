@@ -81,6 +81,30 @@ def test_ingest_speaks_the_workspaces_language_and_json_does_not(
     assert "a column of the key is empty" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("language", "label"), [("en", "e.g. asset_id: "), ("zh-CN", "例：asset_id: ")])
+def test_an_example_of_the_companys_data_stands_as_it_is(
+    language: str, label: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "foremend.toml").write_text(TOML.replace("[time]", f'language = "{language}"\n[time]'))
+    (folder / "machines.csv").write_text("asset_id,note\nA1,\n,serial: pump A: 3 rows: see 1 tickets\n")
+    assert run(["-w", str(folder), "ingest", "machines"]) == 0
+    shown = f'{label}{{"asset_id":null,"note":"serial: pump A: 3 rows: see 1 tickets"}}'
+    assert f"  {shown}\n" in capsys.readouterr().out
+    run(["-w", str(folder), "validate"])
+    assert shown.removeprefix("e.g. ") in capsys.readouterr().out
+
+
+def test_errors_of_a_dry_run_and_what_init_says_are_english(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toml = TOML.replace("[time]", 'language = "zh-CN"\n[time]').replace("alarms.csv", "none: 12 rows.csv")
+    (folder / "foremend.toml").write_text(toml)
+    assert run(["-w", str(folder), "ingest", "--dry-run"]) == 2
+    told = capsys.readouterr().err
+    (line,) = (line for line in told.splitlines() if line.startswith("  alarms: "))
+    assert line.isascii()
+    assert run(["-w", str(folder), "init", str(folder / "another")]) == 0
+    assert f"Then: foremend -w {folder / 'another'} ingest" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("language", ['"fr"', "7", '"zh-CN', "{}"])
 def test_a_language_that_cannot_be_meant_is_told_in_english(
     language: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -325,5 +349,5 @@ def test_a_table_that_has_a_source_and_no_rows_is_not_called_unconnected(
     capsys.readouterr()
     run(["-w", str(folder), "validate"])
     out = capsys.readouterr().out
-    assert "alarms: 1 of 1 tables: a source is declared for the table, which holds no rows" in out
+    assert "alarms: a source is declared for the table, which holds no rows" in out
     assert "alarms" not in next(line for line in out.splitlines() if "not connected (" in line)

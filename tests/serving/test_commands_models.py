@@ -142,7 +142,7 @@ def test_the_name_in_the_history_can_be_set(foremend: Foremend, monkeypatch: pyt
 def test_versions_and_changes_are_told_in_the_language_of_the_workspace(foremend: Foremend, folder: Path) -> None:
     toml = folder / "foremend.toml"
     toml.write_text(toml.read_text().replace("[time]", 'language = "zh-CN"\n[time]'))
-    assert foremend("promote", "3", "--reason", "agreed with the branch")[2].splitlines()[:2] == [
+    assert foremend("promote", "3", "--reason", "sold to Foo, stored as spare, expected back")[2].splitlines()[:2] == [
         "模型 risk 第 3 版为现役模型，此前为第 2 版；已记入历史，操作人 omar。",
         "注意：未通过门槛“已校准”：预测偏高：0.40。",
     ]
@@ -151,7 +151,10 @@ def test_versions_and_changes_are_told_in_the_language_of_the_workspace(foremend
     assert lines[0][:5] == ["版本", "角色", "训练数据截至", "失效日期", "预测期"]
     assert lines[2] == ["3", "2024-03-01", "2024-09-01", "7 天", *["0.5000"] * 3, "未通过：已校准"]
     assert (lines[3][1], lines[3][-1]) == ("现役模型", "通过")
-    assert [line[3:] for line in lines[7:9]] == [["回退", "omar"], ["人工提升", "omar", "agreed with the branch"]]
+    assert [line[3:] for line in lines[7:9]] == [
+        ["回退", "omar"],
+        ["人工提升", "omar", "sold to Foo, stored as spare, expected back"],
+    ]
 
 
 def test_what_cannot_be_promoted_is_told_and_changes_nothing(foremend: Foremend, folder: Path) -> None:
