@@ -32,7 +32,7 @@ demo: $(READY)
 	@echo "To type foremend as above: source $(BIN)/activate"
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile --no-loadscope-reorder
 
 proof: $(READY)
 	$(BIN)/python scripts/proof.py $(PART)

@@ -12,7 +12,7 @@ most valuable assets with a value above zero are visited; K is what the crews ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-__all__ = ["PROPOSED", "WHY_NOT", "Past", "PolicyConfig", "Replay", "propose", "replay", "walk"]
+    from features.config import Config
+
+__all__ = ["PROPOSED", "WHY_NOT", "Past", "PolicyConfig", "Replay", "placeholders", "propose", "replay", "walk"]
 
 Numbers: TypeAlias = "npt.NDArray[np.float64]"
 
@@ -73,6 +75,16 @@ class PolicyConfig:
     protects_days: _Days = 7.0
     cool_down_days: _Days = 7.0
     expires_days: Annotated[float, Field(gt=0)] = 7.0
+
+
+def placeholders(config: Config) -> Iterator[str]:
+    """A note where nobody has said what failures and visits cost."""
+    if "policy" not in config.above:
+        costs = PolicyConfig()
+        yield (
+            f"[policy] is not set in foremend.toml: a failure's cost of {costs.failure_cost:g} and a visit's of "
+            f"{costs.visit_cost:g} are placeholders, and so are the savings. Say your own costs there"
+        )
 
 
 def propose(

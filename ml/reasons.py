@@ -26,6 +26,7 @@ from ml.baseline import AGE
 from ml.hazard import log_odds
 from ml.risk import RiskModel
 from ml.stacking import MODE
+from ml.telling import TOGETHER
 
 __all__ = ["COLUMNS", "Merged", "contributions", "explain", "merge"]
 
@@ -124,7 +125,8 @@ def contributions(model: RiskModel, features: pd.DataFrame, mode: int, interval:
     """What every feature adds to the log-odds of one hazard, for every row.
 
     A feature that stands in the matrix under its own name and as the mode's *own* is one feature:
-    its two parts are summed. What the mode itself adds belongs to the base: it is no reason.
+    its two parts are summed. What the mode itself adds belongs to the base: it is no reason. What the changes of all
+    channels add together is divided among those that pull its way.
 
     Returns
     -------
@@ -141,7 +143,13 @@ def contributions(model: RiskModel, features: pd.DataFrame, mode: int, interval:
     distinct = [*dict.fromkeys(name for name in names if name != BASE), BASE]
     summed = np.zeros((len(features), len(distinct)))
     for place, name in enumerate(names):
-        summed[:, distinct.index(name)] += parts[:, place]
+        if layout.columns[place : place + 1] == (TOGETHER,) and name != BASE:
+            divided = layout.telling.divided(layout.modes[mode], layout.changes(matrix), parts[:, place])
+            for change, part in zip(layout.telling.read, divided.T, strict=True):
+                summed[:, distinct.index(change)] += part
+            summed[:, -1] += parts[:, place] - divided.sum(axis=1)
+        else:
+            summed[:, distinct.index(name)] += parts[:, place]
     return distinct, summed
 
 

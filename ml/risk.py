@@ -213,7 +213,7 @@ class RiskModel:
             What the features say of themselves: which belong to which mode.
         """
         soon = np.asarray(train.event[:, :, : config.edges_days.index(config.decision_days)].any(axis=2))
-        layout = Layout.of(train.features, modes, feature_set.features if feature_set else (), soon)
+        layout = Layout.of(train.features, modes, feature_set.features if feature_set else (), soon, train.weight)
         baseline = fit_weibulls(
             train.features, train.at_risk, train.event,
             clocks=clocks or dict.fromkeys(modes, ""), edges_days=config.edges_days, weight=train.weight,
@@ -336,7 +336,7 @@ def _fit_hazards(train: Slice, layout: Layout, config: RiskConfig, learner: Lear
     taught = lessons(train, layout, config)
     if max(lesson.events for lesson in taught) < config.min_failures or not layout.columns:
         return ()
-    matrix = layout.matrix(train.features)
+    matrix = layout.matrix(train.features, learning=True)
     return fit_hazards(
         matrix, taught, learner=learner, categorical=layout.categorical, threads=config.threads, seed=config.seed,
         trees=config.trees,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from features.errors import ModelError, nearest
 from features.point_in_time import Feature, spelt
 from ml.logistic import Matrix
-from ml.telling import TOGETHER, Telling, telling
+from ml.telling import TOGETHER, Telling, fold_of, telling
 
 __all__ = ["MODE", "Layout", "Matrix", "about", "own_features"]
 
@@ -60,7 +60,12 @@ class Layout:
 
     @classmethod
     def of(
-        cls, features: pd.DataFrame, modes: Sequence[str], told: Sequence[Feature] = (), failing: Flags | None = None
+        cls,
+        features: pd.DataFrame,
+        modes: Sequence[str],
+        told: Sequence[Feature] = (),
+        failing: Flags | None = None,
+        weight: NDArray[np.float64] | None = None,
     ) -> Layout:
         """Lay out training features; those that are constant or all missing are left out.
 
@@ -70,6 +75,8 @@ class Layout:
             What the columns say of themselves; without it no mode has features of its own.
         failing
             Which rows fail soon, shape (rows, modes); without it no channel tells of a mode.
+        weight
+            How many rows each stands for.
         """
         names = [name for name in features.columns if name not in {"asset_id", "as_of"}]
         useful = [name for name in names if features[name].nunique(dropna=False) > 1]
@@ -79,7 +86,7 @@ class Layout:
         if len(modes) == 1:
             return cls(numbers, vocabularies, {}, tuple(modes))
         useful_told = [f for f in told if f.name in numbers]
-        tells = Telling() if failing is None else telling(features, failing, modes, useful_told)
+        tells = Telling() if failing is None else telling(features, failing, modes, useful_told, weight)
         return cls(numbers, vocabularies, own_features(useful_told, modes), tuple(modes), tells)
 
     @property
@@ -99,8 +106,13 @@ class Layout:
         by_mode = self.own.get(column) or self.telling.own.get(column)
         return column if by_mode is None else by_mode.get(mode, "")
 
-    def matrix(self, features: pd.DataFrame) -> Matrix:
+    def matrix(self, features: pd.DataFrame, *, learning: bool = False) -> Matrix:
         """Stack features: shape (modes · rows, columns), mode by mode.
+
+        Parameters
+        ----------
+        learning
+            The rows are those that the layout was made of: what was learnt from an asset is not told to its rows.
 
         Raises
         ------
@@ -117,9 +129,14 @@ class Layout:
         _coarsen(base)
         if len(self.modes) == 1:
             return base
-        return np.concatenate([np.hstack([base, self._own(base, mode)]) for mode in self.modes])
+        folds = fold_of(features) if learning else None
+        return np.concatenate([np.hstack([base, self._own(base, mode, folds)]) for mode in self.modes])
 
-    def _own(self, base: Matrix, mode: str) -> Matrix:
+    def changes(self, matrix: Matrix) -> Matrix:
+        """Of a matrix, the columns that :attr:`telling` reads."""
+        return matrix[:, [self.numbers.index(name) for name in self.telling.read]]
+
+    def _own(self, base: Matrix, mode: str, folds: NDArray[np.intp] | None) -> Matrix:
         places = {name: place for place, name in enumerate(self.numbers)}
         families = {**self.own, **self.telling.own}
         own = np.full((len(base), len(families) + 1), np.nan, dtype=np.float32)
@@ -127,7 +144,7 @@ class Layout:
             if mode not in by_mode:
                 continue
             if name == TOGETHER:
-                own[:, column] = self.telling.lines[mode].raw(base[:, [places[n] for n in self.telling.read]])
+                own[:, column] = self.telling.together(mode, self.changes(base), folds)
             else:
                 times = self.telling.times[name][mode] if name in self.telling.times else 1.0
                 own[:, column] = base[:, places[by_mode[mode]]] * np.float32(times)

@@ -22,7 +22,7 @@ from ml.prior import Prior
 from ml.remaining import Rul
 from ml.risk import RiskConfig, RiskModel
 from ml.stacking import Layout
-from ml.telling import TOGETHER, Telling
+from ml.telling import FOLDS, TOGETHER, Telling
 from ml.trees import Trees
 
 __all__ = ["FORMAT", "read", "write"]
@@ -162,10 +162,20 @@ def _check(model: RiskModel) -> None:
     if len(model.hazards) not in {0, len(model.config.edges_days) - 1}:
         raise ValueError(f"{len(model.hazards)} hazards for {len(model.config.edges_days) - 1} intervals")
     told = model.layout.telling
-    if not set(told.read) <= set(model.layout.numbers) or set(told.lines) != set(told.own.get(TOGETHER, ())):
-        raise ValueError("lines over changes that the layout does not hold, or of other modes")
-    if other := {len(line.means) for line in told.lines.values()} - {len(told.read)}:
-        raise ValueError(f"a line over {min(other)} changes of {len(told.read)}")
+    named = {name for by_mode in (*told.own.values(), *model.layout.own.values()) for name in by_mode.values()}
+    if lost := {*told.read, *named} - set(model.layout.numbers):
+        raise ValueError(f"features that the layout does not hold, {min(lost)} among them")
+    spreads = {name: set(by_mode) for name, by_mode in told.times.items()}
+    if spreads | {TOGETHER: set(told.lines)} != {TOGETHER: set()} | {
+        n: set(by_mode) for n, by_mode in told.own.items()
+    }:
+        raise ValueError("spreads or lines of other modes than tell")
+    for line in (line for lines in told.lines.values() for line in lines):
+        wide = {len(line.means), len(line.spreads), len(line.slopes)}
+        if wide != {len(told.read)} or any(not 0 <= column < len(told.read) for column, _, _ in line.flags):
+            raise ValueError(f"a line that does not fit its {len(told.read)} changes")
+    if any(len(lines) != FOLDS for lines in told.lines.values()):
+        raise ValueError(f"modes whose lines are not {FOLDS}")
     for hazard in model.hazards:
         if other := _columns(hazard.scorer) - {len(model.layout.columns)}:
             raise ValueError(f"a hazard over {min(other)} columns, a layout of {len(model.layout.columns)}")

@@ -6,8 +6,10 @@ rows before its failures highest, or lowest. What ``reading_vibration_z_1d`` is 
 ``reading_pressure_z_1d`` to the seal, ``reading_own_z_1d`` is to every mode: see :mod:`ml.stacking`.
 
 Heavy load moves all channels, wear moves its own. A tree, which asks of one channel at a time, hardly tells the two
-apart; a line over the changes of all channels does, by what it subtracts. So each such mode has a line too, and
-what it says is ``changes_own``.
+apart; a line over the changes of all channels does, by what it subtracts. So each such mode has lines too, and
+what they say is ``changes_own``. Each is fitted without a part of the assets, and a row that is learnt from is told what the
+line says that has not seen its asset: of many channels and few failures a line remembers more than it knows, and trees
+would take its word.
 
 References
 ----------
@@ -19,18 +21,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from features.point_in_time import Feature
-from ml.logistic import Design, Linear
+from ml.logistic import Design, Linear, Matrix
 
-__all__ = ["CLEAR", "FEWEST", "TOGETHER", "Telling", "telling"]
+__all__ = ["CLEAR", "FEWEST", "FOLDS", "TOGETHER", "Telling", "fold_of", "telling"]
 
 Flags = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 FEWEST = 20
 """Rows before a failure of a mode, below which nothing is said of it."""
@@ -41,6 +45,8 @@ TOGETHER = "changes_own"
 """Own name of what the changes of all channels together say of a mode."""
 PENALTY = 0.003
 """Of the lines, as of :data:`ml.logistic.PENALTY`: what one channel says in several windows is to share its weight."""
+FOLDS = 3
+"""Parts of the assets, one left out of each line."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +56,64 @@ class Telling:
     Attributes
     ----------
     own
-        Own name (``reading_own_z_1d``) → failure mode → feature of the channel that tells of it. Of what all channels
-        together say (:data:`TOGETHER`) it is the change that tells most: its gauge is the one to look at.
+        Own name (``reading_own_z_1d``) → failure mode → feature of the channel that tells of it; for what all channels
+        together say (:data:`TOGETHER`) the change that tells most.
     times
         The same → what the feature is multiplied by: units become spreads of the training rows, so that channels can
         be compared, and a channel that falls before failures is turned over.
     read, lines
-        The changes of all channels, and the line over them of every mode.
+        The changes of all channels, and the lines over them of every mode, one per fold that it has not seen.
     """
 
     own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     times: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     read: tuple[str, ...] = ()
-    lines: Mapping[str, Linear] = field(default_factory=dict)
+    lines: Mapping[str, tuple[Linear, ...]] = field(default_factory=dict)
+
+    def together(self, mode: str, changes: Matrix, folds: Places | None = None) -> Numbers:
+        """What the changes together say of a mode, log-odds, shape (rows,); NaN where none is there.
+
+        Parameters
+        ----------
+        changes
+            The columns `read`.
+        folds
+            Of rows that are learnt from, by :func:`fold_of`; other rows are told the mean of all lines.
+        """
+        lines = np.stack([line.raw(changes) for line in self.lines[mode]])
+        said = lines.mean(axis=0) if folds is None else lines[folds, np.arange(len(changes))]
+        return np.where(np.isnan(changes).all(axis=1), np.nan, said)
+
+    def divided(self, mode: str, changes: Matrix, amounts: Numbers) -> Numbers:
+        """Divide amounts, one per row, among the changes that pull their way, shape (rows, changes); all 0 where none does."""
+        parts = np.mean([line.contributions(changes)[:, :-1] for line in self.lines[mode]], axis=0)
+        forward = np.maximum(parts * np.sign(amounts)[:, None], 0.0)
+        total = forward.sum(axis=1, keepdims=True)
+        shares = np.divide(forward, total, out=np.zeros_like(forward), where=total > 0)
+        return np.asarray(shares * amounts[:, None])
 
 
-def telling(features: pd.DataFrame, failing: Flags, modes: Sequence[str], told: Sequence[Feature]) -> Telling:
-    """Find the channel of every mode, and the line over all channels.
+def fold_of(features: pd.DataFrame) -> Places:
+    """The part of the assets that each row's asset is in: the same on every machine and in every order."""
+    codes, assets = pd.factorize(features["asset_id"])
+    return np.array([crc32(str(asset).encode()) % FOLDS for asset in assets], dtype=np.intp)[codes]
+
+
+def telling(
+    features: pd.DataFrame, failing: Flags, modes: Sequence[str], told: Sequence[Feature], weight: Numbers | None = None
+) -> Telling:
+    """Find the channel of every mode, and the lines over all channels.
 
     Parameters
     ----------
     features
-        Training rows.
+        Training rows, with their ``asset_id``.
     failing
         Whether a row fails soon, shape (rows, modes).
     told
         What the columns say of themselves: only changes of a channel, which have a :attr:`Feature.change`, are asked.
+    weight
+        How many rows each stands for: the lines heed it, ranks of rows that were thinned evenly need not.
     """
     changes = [f for f in told if f.change]
     if not changes:
@@ -84,28 +122,33 @@ def telling(features: pd.DataFrame, failing: Flags, modes: Sequence[str], told: 
     ranks = features[read].rank().to_numpy()
     own: dict[str, dict[str, str]] = {}
     times: dict[str, dict[str, float]] = {}
+    lines: dict[str, tuple[Linear, ...]] = {}
+    design, folds = Design.of(features[read].to_numpy(dtype=np.float32), categorical=()), fold_of(features)
     for place, mode in enumerate(modes):
         scores = _rank_sums(ranks, failing[:, place])
         best = int(np.abs(scores).argmax())
         if abs(scores[best]) <= CLEAR:
             continue
-        own.setdefault(TOGETHER, {})[mode] = read[best]
+        if fitted := _lines(design, failing[:, place], folds, weight):
+            own.setdefault(TOGETHER, {})[mode] = read[best]
+            lines[mode] = fitted
         for feature in (f for f in changes if f.quantity == changes[best].quantity):
             own.setdefault(feature.change, {})[mode] = feature.name
             times.setdefault(feature.change, {})[mode] = float(np.sign(scores[best])) / _spread(features[feature.name])
     shared = {name: by_mode for name, by_mode in own.items() if len(by_mode) > 1}
-    lines = _lines(features[read], {mode: failing[:, modes.index(mode)] for mode in shared.get(TOGETHER, ())})
     spreads = {name: times[name] for name in shared if name != TOGETHER}
-    return Telling(shared, spreads, tuple(read) if lines else (), lines)
+    heard = {mode: lines[mode] for mode in shared.get(TOGETHER, ())}
+    return Telling(shared, spreads, tuple(read) if heard else (), heard)
 
 
-def _lines(changes: pd.DataFrame, failing: Mapping[str, Flags]) -> dict[str, Linear]:
-    """By mode, what the changes together say of whether a row fails soon."""
-    if not failing:
-        return {}
-    design = Design.of(changes.to_numpy(dtype=np.float32), categorical=())
-    every = np.arange(len(changes))
-    return {mode: design.fit(every, fails, penalty=PENALTY) for mode, fails in failing.items()}
+def _lines(design: Design, failing: Flags, folds: Places, weight: Numbers | None) -> tuple[Linear, ...]:
+    """What the changes together say of whether a row fails soon, without one fold each; none where a fold holds all that fail."""
+    others = [np.flatnonzero(folds != fold) for fold in range(FOLDS)]
+    if any(failing[rows].all() or not failing[rows].any() for rows in others):
+        return ()
+    return tuple(
+        design.fit(rows, failing[rows], weight if weight is None else weight[rows], penalty=PENALTY) for rows in others
+    )
 
 
 def _spread(values: pd.Series[float]) -> float:

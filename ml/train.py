@@ -23,7 +23,7 @@ from ml.champion import examine, settle
 from ml.choice import Choice, choose
 from ml.gates import PROMISED, Judgement, Verdict
 from ml.material import ANY, Material, gather
-from ml.policy import PolicyConfig
+from ml.policy import PolicyConfig, placeholders
 from ml.quality import flat
 from ml.registry import Registry, Run
 from ml.risk import RiskConfig, RiskModel
@@ -164,7 +164,7 @@ def _learn_and_judge(
     say(f"Judging on {len(material.rows['test']):,} later rows")
     said = choice.model.answers(material.rows["test"])
     tested = backtest(choice.model, material, config.section("policy", PolicyConfig), choice.beside, said)
-    return choice.model, said, tested, tuple(_notes(choice, material, tested))
+    return choice.model, said, tested, (*_notes(choice, material, tested), *placeholders(config))
 
 
 def _run(

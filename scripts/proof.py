@@ -42,7 +42,8 @@ def run(name: str, part: Part) -> tuple[int, dict[str, int]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [
-            sys.executable, "-m", "pytest", "-m", "proof", "-n", "2", "--dist", "loadfile", "--durations=5", "-rs",
+            sys.executable, "-m", "pytest", "-m", "proof", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder",
+            "--durations=5", "-rs",
             f"--junitxml={report}", *paths,
         ]  # fmt: skip
         code = subprocess.run(command, cwd=ROOT, check=False).returncode

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from features.errors import DataError, ModelError
 from ml.health import grades
-from ml.policy import PROPOSED, PolicyConfig, propose
+from ml.policy import PROPOSED, PolicyConfig, placeholders, propose
 from serving.explaining import Explained, explained
 from serving.store.audits import note
 from serving.store.engine import writing
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ml.registry import Registry
     from ml.risk import RiskModel
 
-__all__ = ["Scored", "answer", "placeholders", "score", "settle"]
+__all__ = ["Scored", "answer", "score", "settle"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def score(
         rul_reason=model.rul.reason,
     )  # fmt: skip
     scored = settle(engine, run, answer(model, features, meanings), workspace.config.workspace.id, now=workspace.now())
-    told = (*_stale(data, cutoff), *placeholders(workspace), *_outdated(model, snapshot), *stored.notes(cutoff))
+    told = (*_stale(data, cutoff), *placeholders(workspace.config), *_outdated(model, snapshot), *stored.notes(cutoff))
     return replace(scored, notes=told)
 
 
@@ -237,16 +237,6 @@ def _stale(data: Freshness, cutoff: datetime) -> Iterator[str]:
             f"the newest row known by this cut-off is of {data.known_at:%Y-%m-%d %H:%M} UTC, "
             f"{(cutoff - data.known_at).days:,} days before it: risks and proposals rest on old data. Run `foremend "
             "ingest` and check that the sources still deliver, or name the day that you mean with --as-of"
-        )
-
-
-def placeholders(workspace: Workspace) -> Iterator[str]:
-    """A note where nobody has said what failures and visits cost."""
-    if "policy" not in workspace.config.above:
-        costs = PolicyConfig()
-        yield (
-            f"[policy] is not set in foremend.toml: a failure's cost of {costs.failure_cost:g} and a visit's of "
-            f"{costs.visit_cost:g} are placeholders, and so are the savings. Say your own costs there"
         )
 
 

@@ -62,7 +62,7 @@ FALLBACKS: Mapping[str, str] = {
     "short_history": "age-only Weibull curve: too short to learn, calibrate and test apart",
     "pooled_modes": "one model for all failure modes together; components are not told apart",
     "rare_modes": "components with too few failures share one mode",
-    "no_tickets": "no volume forecast: connect `tickets`",
+    "no_tickets": "no volume forecast without `tickets`",
     "mean_rate": "the mean of the days seen, with a wide interval",
     "weekly_only": "weekly cycle and holidays; no yearly season until two years are seen",
     "events_only": "features from age, tickets, services and alarms only",
@@ -215,7 +215,7 @@ def volume_purpose(look: Look) -> Purpose:
     """Judge all tickets, with an asset or without, and stop where a forecast would refuse."""
     facts = look.row(_DEMAND)
     if not facts["tickets"]:
-        blocker = "no organic tickets: connect a source for the table `tickets`, then run `foremend ingest`"
+        blocker = "no organic tickets: connect a source for the table `tickets`, or run `foremend ingest`"
         return Purpose("volume", (blocker,), None)
     days = complete_days(look.snapshot)
     if days < FEWEST_DAYS:

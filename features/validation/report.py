@@ -226,7 +226,7 @@ def _risk_purpose(look: Look, known: Failures | None, classes: tuple[ClassReadin
 
 def _risk_blockers(look: Look, known: Failures | None, classes: tuple[ClassReadiness, ...]) -> Iterator[str]:
     if not look.has("assets"):
-        yield "no assets: connect a source for the table `assets`, then run `foremend ingest`"
+        yield "no assets: connect a source for the table `assets`, or run `foremend ingest`"
     if known is None:
         yield "no failures: declare [[failures]] in foremend.toml"
     elif known.frame.empty:

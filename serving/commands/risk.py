@@ -63,7 +63,6 @@ def risk(
     from ml.report import Wording
     from ml.train import train_risk
     from serving.commands.judging import write_page
-    from serving.scoring import placeholders
     from serving.settings import load_settings
 
     if reason and not promote:
@@ -81,16 +80,16 @@ def risk(
     if as_json:
         console.to_json(report.as_dict())
     else:
-        _print(report, tuple(placeholders(workspace)), Wording(workspace.config.workspace.language))
+        _print(report, Wording(workspace.config.workspace.language))
     console.say(f"Next: {console.command(folder, 'score' if report.alias == 'champion' else 'models')}")
 
 
-def _print(report: TrainingReport, notes: Sequence[str], words: Wording) -> None:
+def _print(report: TrainingReport, words: Wording) -> None:
     from serving.commands.judging import print_audit, print_backtest, print_notes
 
     print_backtest(report.tested, words)
     print_audit(report.audited, words)
-    print_notes((*report.notes, *notes), words)
+    print_notes(report.notes, words)
     rows = [
         (words.cell(name), words.cell("passed" if one.passed else "failed"), words.said(one.reason))
         for name, one in report.gates.items()

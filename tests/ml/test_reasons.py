@@ -67,6 +67,7 @@ def test_merged_reasons_and_the_base_are_the_log_odds_of_the_hazard_that_is_serv
             np.testing.assert_allclose(merged.log_odds, np.log(hazard) - np.log1p(-hazard), atol=1e-6)
             checks += len(rows)
     assert checks == 6 * len(rows)
+    assert model.layout.telling.lines, "what the channels say together is among them"
 
 
 def test_a_model_that_knows_nothing_but_age_gives_its_clock_as_the_reason(model, rows):

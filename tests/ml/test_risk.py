@@ -21,6 +21,7 @@ from ml.reasons import contributions, explain
 from ml.risk import RiskConfig, RiskModel, Slice
 from ml.stacking import Layout, _todo, own_features
 from ml.stored import read, write
+from ml.telling import FOLDS, TOGETHER
 
 MODES = ("pump", "valve")
 CONFIG = RiskConfig(horizons_days=(1, 7, 14), edges_days=(0, 1, 7, 14), threads=1)
@@ -311,6 +312,11 @@ def test_a_wrong_setting_names_itself(section, complaint):
         lambda files: {**files, "hazard_0.txt": b"tree\nnonsense"},
         lambda files: {**files, "model.json": _without(files, "baseline")},
         lambda files: {**files, "model.json": _without(files, "layout")},
+        lambda files: {**files, "model.json": _telling(files, feature="nowhere")},
+        lambda files: {**files, "model.json": _telling(files, slopes=0)},
+        lambda files: {**files, "model.json": _telling(files, flag=7)},
+        lambda files: {**files, "model.json": _telling(files, lines=2)},
+        lambda files: {**files, "model.json": _telling(files, name="reading_own_z_1d")},
         lambda files: {},
     ],
 )
@@ -322,6 +328,18 @@ def test_a_damaged_stored_form_is_refused_in_a_sentence(model, damage):
 def _without(files, key) -> bytes:
     content = json.loads(files["model.json"])
     content[key] = [] if isinstance(content[key], list) else {}
+    return json.dumps(content).encode()
+
+
+def _telling(files, *, name=TOGETHER, feature="", slopes=1, flag=0, lines=FOLDS) -> bytes:
+    """The stored model with lines over one change, for one mode; by default they fit it."""
+    content = json.loads(files["model.json"])
+    layout = content["layout"]
+    line = {"intercept": 0.0, "means": [0.0], "spreads": [1.0], "slopes": [1.0] * slopes, "flags": [[flag, None, 1.0]]}
+    mode, read = layout["modes"][0], layout["numbers"][0]
+    layout["telling"] = {
+        "own": {name: {mode: feature or read}}, "times": {}, "read": [read], "lines": {mode: [line] * lines}
+    }  # fmt: skip
     return json.dumps(content).encode()
 
 

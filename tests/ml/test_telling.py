@@ -30,6 +30,7 @@ def rows() -> tuple[pd.DataFrame, np.ndarray]:
     rng = np.random.default_rng(1)
     failing = rng.random((4000, 3)) < 0.02
     features = pd.DataFrame({f.name: rng.normal(0, 1, 4000) for f in TOLD})
+    features["asset_id"] = [f"m{n % 40}" for n in range(4000)]
     for channel, mode, times, way in (("vibration", 0, 1e-3, 1), ("pressure", 1, 1e3, -1)):
         for change in ("z_1d", "day_minus_mean_7d"):
             name = f"reading_{channel}_{change}"
@@ -86,8 +87,9 @@ def test_together_the_channels_tell_wear_from_load(rows):
     """Load moves every channel by two spreads: what is left of one where the others are allowed for ranks better."""
     features, failing = rows
     load = 2 * np.random.default_rng(2).normal(0, 1, len(features))
-    loaded = features + np.where(features.columns.str.contains("pressure"), 1e3, 1.0) * load[:, None]
-    loaded[[c for c in loaded if "vibration" in c]] = features.filter(like="vibration") + 1e-3 * load[:, None]
+    times = {"vibration": 1e-3, "pressure": 1e3, "current": 1.0}
+    moved = {f.name: features[f.name] + times[f.name.split("_")[1]] * load for f in TOLD}
+    loaded = features.assign(**moved)
     layout = Layout.of(loaded, MODES, TOLD, failing)
     stacked = pd.DataFrame(layout.matrix(loaded), columns=layout.columns)
     for place, mode in enumerate(MODES[:2]):
@@ -95,6 +97,46 @@ def test_together_the_channels_tell_wear_from_load(rows):
             roc_auc_score(failing[:, place], stacked[name].to_numpy().reshape(len(MODES), -1)[place])
             for name in ("reading_own_z_1d", TOGETHER)
         )
-        assert together > 0.93 > 0.85 > alone, mode
+        assert together > 0.9 > 0.85 > alone, mode
         assert layout.source(TOGETHER, mode) in features
     assert np.isnan(stacked[TOGETHER].to_numpy().reshape(len(MODES), -1)[2]).all()
+
+
+def test_rows_that_are_learnt_from_are_told_nothing_that_was_learnt_from_their_asset(rows):
+    """Many channels, few failures: a line that had seen them would rank them far better than those to come."""
+    rng = np.random.default_rng(3)
+    told = [
+        f
+        for n in range(60)
+        for f in Baseline("reading", "readings", f"c{n}", 14, (1,), SERVICES).features()
+        if f.change
+    ]
+    features = pd.DataFrame({f.name: rng.normal(0, 1, 3000) for f in told})
+    features["asset_id"] = [f"m{n % 60}" for n in range(3000)]
+    failing = rng.random((3000, 2)) < 0.03
+    for mode in (0, 1):
+        features[f"reading_c{mode}_z_1d"] += 1.5 * failing[:, mode]
+    layout = Layout.of(features, MODES[:2], told, failing)
+    place = layout.columns.index(TOGETHER)
+    seen, unseen = (layout.matrix(features, learning=learning)[:3000, place] for learning in (False, True))
+    remembered, known = (roc_auc_score(failing[:, 0], score) for score in (seen, unseen))
+    assert remembered > known + 0.1
+
+
+def test_where_no_channel_has_a_value_they_say_nothing_together(rows):
+    features, failing = rows
+    layout = Layout.of(features, MODES, TOLD, failing)
+    silent = features.assign(**dict.fromkeys(layout.telling.read, np.nan)).head(3)
+    stacked = pd.DataFrame(layout.matrix(silent), columns=layout.columns)
+    assert stacked[TOGETHER].isna().all()
+
+
+def test_what_they_say_together_is_divided_among_those_that_pull_its_way(rows):
+    found = telling(*rows, MODES, TOLD)
+    changes = np.zeros((2, len(found.read)), dtype=np.float32)
+    changes[0, found.read.index("reading_vibration_z_1d")] = 4e-3
+    divided = found.divided("bearing", changes, np.array([1.5, -1.5]))
+    assert found.read[int(divided[0].argmax())] == "reading_vibration_z_1d"
+    assert divided[0].sum() == pytest.approx(1.5)
+    assert (divided[0] >= 0).all()
+    assert (divided[1] <= 0).all()

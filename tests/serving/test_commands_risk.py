@@ -37,7 +37,7 @@ def heard(folder: Path, *words: str) -> str:
 def road(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A fleet of 40 machines over 200 days, ingested and trained on, by the commands of a user; what they said in Chinese."""
     folder = tmp_path_factory.mktemp("road") / "fleet"
-    size = ["--assets", "40", "--days", "200", "--readings-per-day", "1", "--seed", "3"]
+    size = ["--assets", "40", "--days", "200", "--readings-per-day", "1", "--seed", "3", "--language", "zh-CN"]
     told = {"fleet": heard(folder, "fleet", str(folder), *size)}
     toml = folder / "foremend.toml"
     dearer = toml.read_text().replace("failure_cost = 40000.0", "failure_cost = 120000.0")

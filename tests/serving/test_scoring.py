@@ -18,10 +18,10 @@ from features.errors import Fault
 from features.point_in_time import FeatureSet, Statistics
 from features.wording import Words
 from features.workspace import Workspace
-from ml.policy import PolicyConfig
+from ml.policy import PolicyConfig, placeholders
 from ml.remaining import Rul
 from ml.risk import RiskConfig, RiskModel, Slice
-from serving.scoring import Scored, _placeholders, answer, settle
+from serving.scoring import Scored, answer, settle
 from serving.settings import Settings
 from serving.store import ScoringRun, newest_run, open_store
 from serving.store.scores import probabilities_of
@@ -170,11 +170,11 @@ def test_the_saving_is_explained_in_figures_that_a_person_reads(
 
 
 def test_costs_that_nobody_has_said_are_called_placeholders(workspace: Workspace) -> None:
-    (note,) = _placeholders(workspace)
+    (note,) = placeholders(workspace.config)
     assert "a failure's cost of 10 and a visit's of 1 are placeholders" in note
     toml = workspace.root / "foremend.toml"
     toml.write_text(toml.read_text() + "[policy]\nfailure_cost = 40000.0\nvisit_cost = 600.0\n")
-    assert list(_placeholders(Workspace.open(workspace.root))) == []
+    assert list(placeholders(Workspace.open(workspace.root).config)) == []
 
 
 def test_an_asset_rests_while_its_episode_is_open_and_cools_down(
