@@ -142,8 +142,9 @@ def contributions(model: RiskModel, features: pd.DataFrame, mode: int, interval:
     names = [*_features(model, mode), BASE]
     distinct = [*dict.fromkeys(name for name in names if name != BASE), BASE]
     summed = np.zeros((len(features), len(distinct)))
+    together = layout.columns.index(TOGETHER) if layout.modes[mode] in layout.telling.lines else -1
     for place, name in enumerate(names):
-        if layout.columns[place : place + 1] == (TOGETHER,) and name != BASE:
+        if place == together:
             divided = layout.telling.divided(layout.modes[mode], layout.changes(matrix), parts[:, place])
             for change, part in zip(layout.telling.read, divided.T, strict=True):
                 summed[:, distinct.index(change)] += part

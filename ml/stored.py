@@ -165,10 +165,10 @@ def _check(model: RiskModel) -> None:
     named = {name for by_mode in (*told.own.values(), *model.layout.own.values()) for name in by_mode.values()}
     if lost := {*told.read, *named} - set(model.layout.numbers):
         raise ValueError(f"features that the layout does not hold, {min(lost)} among them")
-    spreads = {name: set(by_mode) for name, by_mode in told.times.items()}
-    if spreads | {TOGETHER: set(told.lines)} != {TOGETHER: set()} | {
-        n: set(by_mode) for n, by_mode in told.own.items()
-    }:
+    held = {name: set(by_mode) for name, by_mode in told.times.items()}
+    if told.lines:
+        held[TOGETHER] = set(told.lines)
+    if held != {name: set(by_mode) for name, by_mode in told.own.items()}:
         raise ValueError("spreads or lines of other modes than tell")
     for line in (line for lines in told.lines.values() for line in lines):
         wide = {len(line.means), len(line.spreads), len(line.slopes)}
