@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 FEW = 20
 """So many instants run the point target even where they lie whole days apart."""
 CELLS_A_SHARD = 160_000
-"""Asset-days emitted at once; bounds the memory of a grid."""
+"""Cells held at once, the mean of asset-days read and asset-cut-offs emitted; bounds the memory of a grid."""
 AT_ONCE = 2
 """Threads that emit the halves of a shard: joins of so few rows would keep one core idle."""
 
@@ -118,7 +118,8 @@ def stream_grid(
         lay_cohort(snapshot, con)
         con.execute(f"CREATE TABLE wanted AS SELECT unnest({numbers}) AS m")
         ids = asset_ids(con)
-        shards = -(-len(ids) * (numbers[-1] - numbers[0] + 1) // CELLS_A_SHARD)
+        cells = len(ids) * (numbers[-1] - numbers[0] + 1 + len(looks)) // 2
+        shards = -(-cells // CELLS_A_SHARD)
         size = max(1, -(-len(ids) // max(1, shards)))  # alike: a small last shard would cost as much as a whole one
         for start in range(0, len(ids), size):
             inside = ids[start : start + size]

@@ -84,8 +84,8 @@ def _fit_all(material: Material, rebuilt: Mapping[str, datetime], failure_rule: 
 def _why_not(learner: Learner, chosen: RiskModel, gained: Interval) -> str:
     serves = "age alone" if chosen.kind == "baseline" else chosen.kind
     return (
-        f"on the calibration slice {learner} saves {gained.low:+.4f} to {gained.high:+.4f} of log loss against {serves} "
-        f"(95 %), not surely more than nothing: the simpler one, {serves}, is kept"
+        f"on the calibration slice {learner} moves the log loss of {serves} by {-gained.high:+.4f} to {-gained.low:+.4f} "
+        f"(95 %; less is better), not surely down: the simpler one, {serves}, is kept"
     )
 
 

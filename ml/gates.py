@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ml.policy import Replay
     from ml.quality import Quality
 
-__all__ = ["GATES", "PROMISED", "Candidate", "Gate", "Judgement", "Verdict", "judge_all"]
+__all__ = ["GATES", "PROMISED", "Candidate", "Gate", "Judgement", "Verdict", "judge_all", "plausible"]
 
 MARGIN = 0.02
 """What a challenger may lose, as a part of the champion's figure: less than the noise of a test window (± .05)."""
@@ -104,7 +104,7 @@ def coherent(candidate: Candidate) -> Verdict:
 def calibrated(candidate: Candidate) -> Verdict:
     """Observed over expected may lie within `PROMISED`, as far as the failures of the window tell."""
     quality, failures = candidate.quality, _failures(candidate.quality)
-    low, high = _plausible(quality, failures)
+    low, high = plausible(quality)
     least, most = PROMISED
     figures = (
         f"observed over expected {quality.observed_over_expected:.2f}, 95 % {low:.2f} to {high:.2f} on "
@@ -210,7 +210,7 @@ def _looks(quality: Quality) -> float:
     return max(1.0, quality.horizon_days)
 
 
-def _plausible(quality: Quality, failures: int) -> tuple[float, float]:
+def plausible(quality: Quality) -> tuple[float, float]:
     """What observed over expected may be, with 95 %.
 
     The bootstrap over assets, widened to the exact Poisson interval of so many failures: with few, all
@@ -222,7 +222,7 @@ def _plausible(quality: Quality, failures: int) -> tuple[float, float]:
     """
     from scipy.special import gammaincinv
 
-    ratio = quality.observed_over_expected
+    ratio, failures = quality.observed_over_expected, _failures(quality)
     if not math.isfinite(ratio):
         return 0.0, math.inf
     if not failures:

@@ -280,7 +280,7 @@ def _platt(raw: Numbers, event: Flags) -> tuple[float, float]:
         p = _sigmoid(design @ line)
         weight = np.maximum(p * (1 - p), 1e-12)
         step = np.linalg.solve(design.T @ (design * weight[:, None]) + 1e-6 * np.eye(2), design.T @ (p - target))
-        while (tried := _loss(design @ (line - step), target)) > loss and np.abs(step).max() > 1e-9:
+        while (tried := _loss(design @ (line - step), target)) > loss * (1 + 1e-13) and np.abs(step).max() > 1e-9:
             step = step / 2
         line, loss = line - step, min(tried, loss)
         if np.abs(step).max() < 1e-9:

@@ -142,7 +142,11 @@ def _flags(matrix: Matrix, numeric: Flags) -> list[tuple[int, float | None]]:
 
 def _standardised(matrix: Matrix, means: Numbers, spreads: Numbers) -> Numbers:
     scale = np.divide(1.0, spreads, out=np.zeros_like(spreads), where=spreads > 0)
-    return np.nan_to_num(np.clip((matrix - means) * scale, -FARTHEST, FARTHEST))
+    values: Numbers = matrix - means  # the largest arrays of a training: changed in place
+    values *= scale
+    np.clip(values, -FARTHEST, FARTHEST, out=values)
+    values[np.isnan(values)] = 0.0
+    return values
 
 
 def _is(values: NDArray[np.float32], value: float | None) -> Flags:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["CHALLENGER", "CHAMPION", "Registry", "Run", "Stored", "Version"]
 
 MANIFEST_TAG, EXPIRES_TAG = "foremend.manifest_sha256", "foremend.expires_at"
+CAVEATS_TAG = "foremend.caveats"
 """Tags of a model version: the hash of its manifest, and until when it may be relied on."""
 CHANGE_TAG = "foremend.change."
 """How the tags of a registered model begin that say who got an alias; see :mod:`ml.history`."""
@@ -95,12 +96,13 @@ class Registry:
             try:
                 tags = {MANIFEST_TAG: self._fill(client, run_id, run, files)}
                 tags |= {EXPIRES_TAG: run.expires_at.isoformat()} if run.expires_at else {}
+                tags |= {CAVEATS_TAG: "\n".join(run.caveats)} if run.caveats else {}
                 version = _register(client, name, run_id, tags)
             except BaseException:
                 client.set_terminated(run_id, status="FAILED")
                 raise
             client.set_terminated(run_id)
-        return Stored(name, version, run_id, dict(files), run.expires_at)
+        return Stored(name, version, run_id, dict(files), run.expires_at, run.caveats)
 
     def alias(self, name: str, alias: str, version: str, *, how: str = "", reason: str = "", by: str = "") -> Change:
         """Give a version an alias, and keep who did it and why; whoever had it loses it.
@@ -169,7 +171,8 @@ class Registry:
                 raise ModelError(f"no {alias}", where=f"model '{name}'", todo=f"Train one with `foremend train {name}`")
             found = self._found(client, name, alias, version)
             files = self._fetch(client, found)
-        return Stored(name, str(found.version), str(found.run_id), files, _expiry(found))
+        caveats = tuple(found.tags.get(CAVEATS_TAG, "").splitlines())
+        return Stored(name, str(found.version), str(found.run_id), files, _expiry(found), caveats)
 
     def artifact(self, run_id: str, path: str) -> bytes | None:
         """A further file of a run; None where it has none. No manifest covers it: read it as text of others."""

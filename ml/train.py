@@ -21,7 +21,7 @@ from ml.backtest import Backtest, as_data, backtest
 from ml.card import CARD, expiry, model_card
 from ml.champion import examine, settle
 from ml.choice import Choice, choose
-from ml.gates import PROMISED, Judgement, Verdict
+from ml.gates import PROMISED, Judgement, Verdict, plausible
 from ml.material import ANY, Material, gather
 from ml.policy import PolicyConfig, placeholders
 from ml.quality import flat
@@ -36,6 +36,8 @@ __all__ = ["MODEL", "TrainingReport", "audit_leaks", "backtest_risk", "train_ris
 MODEL = "risk"
 """Name of the registered model."""
 
+CHANCE = 0.5
+"""ROC AUC of a ranking by lot."""
 Say = Callable[[str], None]
 
 
@@ -188,6 +190,7 @@ def _run(
         {"verdict": judged.reason, "workspace": workspace.workspace.id} | judged.tags(),
         {CARD: model_card(snapshot, material, tested, judged, notes, fingerprint).encode(), **pictures},
         expiry(material),
+        tuple(_caveats(tested, material)),
     )
 
 
@@ -205,9 +208,21 @@ def _notes(choice: Choice, material: Material, tested: Backtest) -> Iterator[str
         yield f"cut-offs every {every} days keep the grid near [risk] max_rows"
     if (material.weight > 1).any():
         yield f"{len(material.weight):,} training rows stand for {material.weight.sum():,.0f}: rows before failures were kept first"
-    for days in material.config.horizons_days:
-        told = tested.quality("model", days).observed_over_expected
-        if told < PROMISED[0] or told > PROMISED[1]:
-            yield f"within {days:g} d {told:.2f} times as many failed as it says: its probabilities of that horizon miss"
+    yield from _caveats(tested, material)
     if material.grid["asset_id"].nunique() == 1:
         yield "a single asset: what it teaches holds for no other"
+
+
+def _caveats(tested: Backtest, material: Material) -> Iterator[str]:
+    """What everybody who uses its scores must know: horizons whose probabilities miss, or hardly rank."""
+    for days in material.config.horizons_days:
+        quality = tested.quality("model", days)
+        (low, high), ranked = plausible(quality), quality.intervals.get("roc_auc")
+        if high < PROMISED[0] or low > PROMISED[1]:
+            times = f"{quality.observed_over_expected:.2f}"
+            yield f"within {days:g} d {times} times as many failed as it says: its probabilities of that horizon miss"
+        if ranked and ranked.low <= CHANCE:
+            yield (
+                f"within {days:g} d it may rank no better than chance: ROC AUC {quality.roc_auc:.2f}, 95 % {ranked.low:.2f} "
+                f"to {ranked.high:.2f}, on its test window"
+            )

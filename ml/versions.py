@@ -27,6 +27,8 @@ class Run:
         Further files beside the model, by path: ``card.md``, ``plots/roc.svg``. No manifest covers them.
     expires_at
         Until when the model may be relied on; None where that is not said.
+    caveats
+        What everybody who uses its scores must know, a sentence each.
     """
 
     parameters: Mapping[str, object]
@@ -34,6 +36,7 @@ class Run:
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     expires_at: datetime | None = None
+    caveats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.artifacts:
@@ -50,6 +53,8 @@ class Stored:
     ----------
     files
         Contents by name, checked against the manifest.
+    expires_at, caveats
+        As its :class:`Run` had them.
     """
 
     name: str
@@ -57,9 +62,11 @@ class Stored:
     run_id: str
     files: Mapping[str, bytes] = field(repr=False)
     expires_at: datetime | None = None
+    caveats: tuple[str, ...] = ()
 
     def notes(self, at: datetime) -> Iterator[str]:
-        """What must be known of it before it is used at an instant: that it has expired."""
+        """What must be known of it before it is used at an instant: its caveats, and that it has expired."""
+        yield from self.caveats
         if self.expires_at and at > self.expires_at:
             yield (
                 f"{self.name} version {self.version} expired at {self.expires_at:%Y-%m-%d %H:%M} UTC, [risk] "

@@ -28,9 +28,9 @@ class Part:
 
 PARTS = {
     "foundation": Part(("tests/features/test_*.py",), 3.5),
-    "risk": Part(("tests/ml/test_azure*.py", "tests/ml/test_risk*.py", "tests/ml/test_train*.py",
-                  "tests/ml/test_registry*.py", "tests/ml/test_audit*.py"), 4.0),
-    "truth": Part(("tests/ml/test_rare*.py", "tests/ml/test_demo_truth*.py", "tests/ml/test_cmapss*.py"), 6.0),
+    "risk": Part(("tests/ml/test_rare*.py", "tests/ml/test_demo_truth*.py", "tests/ml/test_azure*.py",
+                  "tests/ml/test_cmapss*.py", "tests/ml/test_risk*.py", "tests/ml/test_train*.py",
+                  "tests/ml/test_registry*.py", "tests/ml/test_audit*.py"), 10.0),
     "volume": Part(("tests/ml/test_emergency*.py", "tests/ml/test_volume*.py"), 0.5),
     "serving": Part(("tests/serving",), 1.0),
 }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 LONG = (
     "test_point_in_time.py", "test_train.py", "test_commands_risk.py", "test_notebooks.py", "test_commands_judging.py",
     "test_champion.py", "test_audit.py", "test_material.py", "test_definitions.py", "test_failure_spells.py",
-    "test_rare_failures.py", "test_demo_truth.py", "test_azure_ladder.py", "test_demo_memory.py", "test_databases.py",
+    "test_rare_failures.py", "test_demo_truth.py", "test_azure_p0.py", "test_demo_memory.py", "test_databases.py",
 )  # fmt: skip
 
 

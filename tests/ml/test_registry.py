@@ -162,6 +162,14 @@ def test_the_operating_systems_user_is_named_where_nobody_else_is(tmp_path, monk
     assert [change.by for change in registry.history("risk")] == ["night-job"]
 
 
+def test_what_everybody_must_know_of_a_version_comes_with_it(tmp_path):
+    registry = Registry(tmp_path / "mlflow")
+    caveats = ("within 7 d it may rank no better than chance", "风险偏高")
+    version = registry.log("risk", replace(RUN, caveats=caveats), FILES).version
+    stored = registry.load("risk", version=version)
+    assert tuple(stored.notes(EXPIRES)) == caveats
+
+
 def test_versions_say_what_their_runs_said_and_who_has_which_alias(told):
     first, second, third = told.versions("risk")
     assert [one.version for one in (first, second, third)] == ["1", "2", "3"]

@@ -208,6 +208,12 @@ def test_a_few_failures_leave_the_baseline_and_say_so(make_fleet, connect_fleet,
     assert report.kind == "baseline"
     assert any("baseline" in note for note in report.notes)
     assert np.isfinite(report.tested.quality("model", 7).brier)
+    caveats = Registry(tmp_path / "mlflow").load(MODEL, version="1").caveats
+    assert set(caveats) <= set(report.notes)
+    assert not any("times as many failed" in one for one in caveats)  # so few failures cannot tell
+    for days in (1, 7):
+        ranked = report.tested.quality("model", days).intervals["roc_auc"]
+        assert any(f"within {days} d it may rank no better" in one for one in caveats) == (ranked.low <= 0.5)
 
 
 def test_a_single_asset_trains_and_says_that_it_holds_for_no_other(make_fleet, connect_fleet, tmp_path):
