@@ -27,7 +27,7 @@ class Part:
 
 
 PARTS = {
-    "foundation": Part(("tests/features/test_*.py",), 3.5),
+    "foundation": Part(("tests/features/test_*.py",), 5.0),
     "risk": Part(("tests/ml/test_rare*.py", "tests/ml/test_demo_truth*.py", "tests/ml/test_azure*.py",
                   "tests/ml/test_cmapss*.py", "tests/ml/test_risk*.py", "tests/ml/test_train*.py",
                   "tests/ml/test_registry*.py", "tests/ml/test_audit*.py"), 10.0),

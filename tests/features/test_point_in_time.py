@@ -490,7 +490,7 @@ def check(workspace: Workspace, rows: Rows, cutoffs: Sequence[datetime]) -> int:
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_targets_equal_the_reference_on_every_feature(committed: Made, kind: str) -> None:
     rows = some_rows(1, kind)
-    assert check(committed(toml(kind), **rows), rows, CUTOFFS) > 5000
+    assert check(committed(toml(kind), **rows), rows, CUTOFFS[::2]) > 2500
 
 
 @pytest.mark.parametrize(("step", "kind"), [(3, "twice"), (7, "prompt")])
@@ -501,7 +501,7 @@ def test_both_targets_equal_the_reference_at_cut_offs_some_days_apart(committed:
 
 @pytest.mark.proof
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", [2])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_both_targets_equal_the_reference_on_more_rows(committed: Made, seed: int, kind: str) -> None:
     rows = some_rows(seed, kind)
     assert check(committed(toml(kind), **rows), rows, CUTOFFS) > 5000
