@@ -32,7 +32,7 @@ PARTS = {
                   "tests/ml/test_cmapss*.py", "tests/ml/test_risk*.py", "tests/ml/test_train*.py",
                   "tests/ml/test_registry*.py", "tests/ml/test_audit*.py"), 10.0),
     "volume": Part(("tests/ml/test_emergency*.py", "tests/ml/test_volume*.py"), 0.5),
-    "serving": Part(("tests/serving",), 1.0),
+    "serving": Part(("tests/serving",), 3.0),
 }  # fmt: skip
 
 

@@ -340,7 +340,7 @@ def test_why_a_simpler_model_is_kept_is_said_in_chinese() -> None:
         for serves in ("baseline", *LEARNERS[: LEARNERS.index(learner)]):
             kept = cast("RiskModel", SimpleNamespace(kind=serves))
             said = Wording("zh-CN").said(_why_not(learner, kept, Interval(-0.0012, 0.0034)))
-            assert "-0.0012 至 +0.0034" in said
+            assert "-0.0034 至 +0.0012" in said
             assert not re.search("[a-z]{4,}", said)
 
 

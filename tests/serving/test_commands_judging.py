@@ -106,6 +106,7 @@ def test_a_page_that_cannot_be_written_is_told_before_the_work(
     assert "/proc/nowhere/risk.html: cannot be written" in line
 
 
+@pytest.mark.proof
 def test_a_leak_is_named_and_nothing_is_registered_with_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     toml = folder / "foremend.toml"
     plain = toml.read_text()

@@ -196,6 +196,7 @@ def test_the_service_serves_what_the_night_stored(folder: Path, first: dict[str,
     app.state.engine.dispose()
 
 
+@pytest.mark.proof
 def test_a_model_of_rows_that_were_replaced_says_so_until_it_is_trained_again(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,7 @@ def test_series_that_the_champion_did_not_forecast_are_served_with_the_baseline(
     assert {row["unique_id"] for row in rows if row["model"] == "prophet"} == {"total"}
 
 
+@pytest.mark.proof
 def test_a_second_run_stores_nothing_twice(workspace: Path) -> None:
     assert run(["-w", str(workspace), "forecast"]) == 0
     before = stored(workspace, "SELECT count(*) FROM forecasts") + stored(workspace, "SELECT * FROM forecast_runs")
