@@ -65,20 +65,26 @@ def report(workspace):
 @pytest.fixture(scope="module")
 def ladder(tmp_path_factory, report):
     """Average precision by horizon on every step, from the lowest: tickets and assets, alarms, services, sensors."""
-    from ml.train import backtest_risk
-
     found = []
     for count in range(len(STEPS)):
-        workspace = connected(tmp_path_factory.mktemp("step"), STEPS[count:])
-        found.append(precisions(backtest_risk(workspace)[0]))
-    found.append(precisions(report.tested))
+        found.append(precisions(connected(tmp_path_factory.mktemp("step"), STEPS[count:])))
+    found.append({days: report.tested.quality("model", days).average_precision for days in ROWS})
     for count, step in enumerate(found):
         print("machines, failures", *STEPS[:count], {days: round(ap, 4) for days, ap in step.items()})
     return found
 
 
-def precisions(tested):
-    return {days: tested.quality("model", days).average_precision for days in ROWS}
+def precisions(workspace):
+    """As a training chooses and judges it, without the audit and the baselines."""
+    from ml.choice import choose
+    from ml.material import gather
+    from ml.quality import judge
+    from ml.risk import RiskConfig
+
+    material = gather(workspace.pin(), workspace.config.section("risk", RiskConfig), lambda _line: None)
+    said = choose(material, rebuilt={}, failure_rule="").model.probabilities(material.rows["test"])
+    judged = judge("model", said, material.labels["test"], material.failures, ())
+    return {quality.horizon_days: quality.average_precision for quality in judged}
 
 
 @pytest.mark.parametrize("days", ROWS)
