@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ml.policy import Replay
     from ml.quality import Quality
 
-__all__ = ["GATES", "PROMISED", "Candidate", "Gate", "Judgement", "Verdict", "judge_all", "plausible"]
+__all__ = ["GATES", "PROMISED", "Candidate", "Gate", "Judgement", "Verdict", "judge_all", "misses"]
 
 MARGIN = 0.02
 """What a challenger may lose, as a part of the champion's figure: less than the noise of a test window (± .05)."""
@@ -104,7 +104,7 @@ def coherent(candidate: Candidate) -> Verdict:
 def calibrated(candidate: Candidate) -> Verdict:
     """Observed over expected may lie within `PROMISED`, as far as the failures of the window tell."""
     quality, failures = candidate.quality, _failures(candidate.quality)
-    low, high = plausible(quality)
+    low, high = _plausible(quality)
     least, most = PROMISED
     figures = (
         f"observed over expected {quality.observed_over_expected:.2f}, 95 % {low:.2f} to {high:.2f} on "
@@ -112,7 +112,7 @@ def calibrated(candidate: Candidate) -> Verdict:
     )
     if low <= least and high >= most:
         return Verdict(True, f"too few failures to judge calibration: {figures}")
-    if low > most or high < least:
+    if misses(quality):
         return Verdict(False, f"promises too {'little' if low > most else 'much'}: {figures}")
     return Verdict(True, f"promises what happens: {figures}")
 
@@ -210,7 +210,14 @@ def _looks(quality: Quality) -> float:
     return max(1.0, quality.horizon_days)
 
 
-def plausible(quality: Quality) -> tuple[float, float]:
+def misses(quality: Quality) -> bool:
+    """Whether observed over expected surely lies outside `PROMISED`."""
+    low, high = _plausible(quality)
+    least, most = PROMISED
+    return low > most or high < least
+
+
+def _plausible(quality: Quality) -> tuple[float, float]:
     """What observed over expected may be, with 95 %.
 
     The bootstrap over assets, widened to the exact Poisson interval of so many failures: with few, all

@@ -40,6 +40,8 @@ ENOUGH_EVENTS = 20
 
 _LIMIT = 1e-9
 """Hazards stay so far from 0 and 1: log-odds must be finite."""
+_ROUNDING = 1e-13
+"""Relative; what sums of a hundred thousand rows differ by in their last bits."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,7 @@ def lined(probability: Numbers, event: Flags) -> Numbers:
 def _platt(raw: Numbers, event: Flags) -> tuple[float, float]:
     """Slope and intercept by maximum likelihood, with Platt's smoothed targets.
 
-    Newton's step, halved while it does not lower the loss: the loss is convex, so it converges.
+    Newton's step, halved while it raises the loss by more than a rounding: the loss is convex, so it converges.
     """
     positives, negatives = event.sum(), (~event).sum()
     target = np.where(event, (positives + 1) / (positives + 2), 1 / (negatives + 2))
@@ -280,7 +282,7 @@ def _platt(raw: Numbers, event: Flags) -> tuple[float, float]:
         p = _sigmoid(design @ line)
         weight = np.maximum(p * (1 - p), 1e-12)
         step = np.linalg.solve(design.T @ (design * weight[:, None]) + 1e-6 * np.eye(2), design.T @ (p - target))
-        while (tried := _loss(design @ (line - step), target)) > loss * (1 + 1e-13) and np.abs(step).max() > 1e-9:
+        while (tried := _loss(design @ (line - step), target)) > loss * (1 + _ROUNDING) and np.abs(step).max() > 1e-9:
             step = step / 2
         line, loss = line - step, min(tried, loss)
         if np.abs(step).max() < 1e-9:

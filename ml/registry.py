@@ -38,7 +38,7 @@ __all__ = ["CHALLENGER", "CHAMPION", "Registry", "Run", "Stored", "Version"]
 
 MANIFEST_TAG, EXPIRES_TAG = "foremend.manifest_sha256", "foremend.expires_at"
 CAVEATS_TAG = "foremend.caveats"
-"""Tags of a model version: the hash of its manifest, and until when it may be relied on."""
+"""Tags of a model version: the hash of its manifest, until when it may be relied on, and what to know, a line each."""
 CHANGE_TAG = "foremend.change."
 """How the tags of a registered model begin that say who got an alias; see :mod:`ml.history`."""
 

@@ -21,7 +21,7 @@ from ml.backtest import Backtest, as_data, backtest
 from ml.card import CARD, expiry, model_card
 from ml.champion import examine, settle
 from ml.choice import Choice, choose
-from ml.gates import PROMISED, Judgement, Verdict, plausible
+from ml.gates import Judgement, Verdict, misses
 from ml.material import ANY, Material, gather
 from ml.policy import PolicyConfig, placeholders
 from ml.quality import flat
@@ -38,6 +38,7 @@ MODEL = "risk"
 
 CHANCE = 0.5
 """ROC AUC of a ranking by lot."""
+
 Say = Callable[[str], None]
 
 
@@ -217,8 +218,8 @@ def _caveats(tested: Backtest, material: Material) -> Iterator[str]:
     """What everybody who uses its scores must know: horizons whose probabilities miss, or hardly rank."""
     for days in material.config.horizons_days:
         quality = tested.quality("model", days)
-        (low, high), ranked = plausible(quality), quality.intervals.get("roc_auc")
-        if high < PROMISED[0] or low > PROMISED[1]:
+        ranked = quality.intervals.get("roc_auc")
+        if misses(quality):
             times = f"{quality.observed_over_expected:.2f}"
             yield f"within {days:g} d {times} times as many failed as it says: its probabilities of that horizon miss"
         if ranked and ranked.low <= CHANCE:

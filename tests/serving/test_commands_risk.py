@@ -202,23 +202,25 @@ def test_a_model_of_rows_that_were_replaced_says_so_until_it_is_trained_again(
 ) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "fleet"))
 
-    def scored() -> tuple[str, list[str]]:
-        """The version, and its notes without the caveats of a small test window."""
+    def scored() -> tuple[str, bool, list[str]]:
+        """The version, whether it was a repetition, and the notes without the caveats of a small test window."""
         capsys.readouterr()
         assert run(["-w", str(copy), "score", "--json"]) == 0
         said = capsys.readouterr()
         answer = json.loads(said.out)
-        assert all(f"Note: {note}." in said.err.splitlines() for note in answer["notes"])
-        return answer["model_version"], [note for note in answer["notes"] if "on its test window" not in note]
+        told = [line for line in said.err.splitlines() if "Note" in line]
+        assert told == [f"Note: {note}." for note in answer["notes"]]
+        others = [note for note in answer["notes"] if "on its test window" not in note]
+        return answer["model_version"], answer["repeated"], others
 
-    assert scored() == ("risk/1", [])
+    assert scored()[::2] == ("risk/1", [])
     assert run(["-w", str(copy), "ingest", "--rebuild", "services"]) == 0
-    version, (note,) = scored()
+    version, repeated, (note,) = scored()
     assert re.match(r"the source 'services' was rebuilt at \d{4}-.* UTC, after this model was trained", note)
     assert "foremend train risk" in note
-    assert version == "risk/1"  # it went on scoring
+    assert (version, repeated) == ("risk/1", False)  # it went on scoring
     assert run(["-w", str(copy), "train", "risk"]) == 0
-    assert scored() == ("risk/2", [])
+    assert scored()[::2] == ("risk/2", [])
 
 
 def test_a_model_of_other_features_or_failures_is_refused_by_the_name_of_what_changed(
@@ -254,7 +256,8 @@ def test_a_night_on_old_data_says_so_beside_its_proposals(
     assert run(["-w", str(copy), "score", "--json"]) == 0
     said = capsys.readouterr()
     answer = json.loads(said.out)
-    note, *_, expired = answer["notes"]
+    note, *caveats, expired = answer["notes"]
+    assert all("on its test window" in caveat for caveat in caveats)
     assert re.match(r"the newest row known by this cut-off is of 2025-12-3\d .* UTC, 18\d days before it", note)
     assert "foremend ingest" in note
     assert f"Note: {note}." in said.err.splitlines()
